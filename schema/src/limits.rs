@@ -1,0 +1,104 @@
+//! Every bound of the system in one place, each with its unit and its reason.
+
+/// Characters of an id: fits a UUID with any prefix an application may want.
+pub const ID_LEN_MAX: usize = 128;
+
+/// Bytes of one stored payload: a tool result of a few thousand lines, not a file.
+pub const PAYLOAD_BYTES_MAX: usize = 4 << 20;
+
+/// Events in one append: a long import page; larger ones hold the writer for too long.
+pub const APPEND_EVENTS_MAX: usize = 10_000;
+
+/// Bytes of one append's payloads: at most four of the largest events.
+pub const APPEND_BYTES_MAX: usize = 16 << 20;
+
+/// Bytes of one HTTP request body: the largest append as JSON, escapes included.
+pub const HTTP_BODY_BYTES_MAX: usize = 20 << 20;
+
+/// Events copied by one fork; the copy is one transaction, which holds the writer.
+pub const FORK_EVENTS_MAX: usize = 200_000;
+
+/// Payload bytes copied by one fork.
+pub const FORK_BYTES_MAX: usize = 64 << 20;
+
+/// Payload bytes after which a record batch is closed and the commit continues in a next row:
+/// what a reader of one chat has to read of its neighbours is bounded by it.
+pub const BATCH_BYTES_SOFT: usize = 64 << 10;
+
+/// Bytes of appended payload that one commit gathers before it syncs.
+pub const COMMIT_BYTES_MAX: usize = 8 << 20;
+
+/// Appends that one commit gathers.
+pub const COMMIT_APPENDS_MAX: usize = 4_096;
+
+/// Appends waiting for the writer; one more waits in its own task.
+pub const APPEND_QUEUE_MAX: usize = 4_096;
+
+/// Events in one page of a read; with [`PAGE_BYTES_MAX`] the bound of what a reader holds.
+pub const PAGE_EVENTS_MAX: usize = 4_096;
+
+/// Payload bytes after which a page of a read ends; a single larger event is a page of its own.
+pub const PAGE_BYTES_MAX: usize = 512 << 10;
+
+/// Items in one page of an HTTP list.
+pub const LIST_LIMIT_MAX: usize = 500;
+
+/// Items in one page of an HTTP list unless the client asks otherwise.
+pub const LIST_LIMIT_DEFAULT: usize = 50;
+
+/// Events in one page of `GET …/events`.
+pub const EVENTS_LIMIT_MAX: usize = 1_000;
+
+/// Chats that one combined feed may name.
+pub const FEED_CHATS_MAX: usize = 1_000;
+
+/// Approvals and questions that one chat may have pending: a person answers them one by one.
+pub const PENDING_REQUESTS_MAX: usize = 64;
+
+/// Messages in one chat's queue.
+pub const QUEUE_LENGTH_MAX: usize = 100;
+
+/// Schedules of one chat.
+pub const SCHEDULES_MAX: usize = 100;
+
+/// Characters of a title.
+pub const TITLE_LEN_MAX: usize = 1_000;
+
+/// Bytes of an `Idempotency-Key`.
+pub const IDEMPOTENCY_KEY_LEN_MAX: usize = 255;
+
+/// Milliseconds for which an idempotency key is remembered: a day, as the field does.
+pub const IDEMPOTENCY_TTL_MS: i64 = 24 * 60 * 60 * 1_000;
+
+/// Shortest lease in milliseconds.
+pub const LEASE_MS_MIN: u64 = 100;
+
+/// Lease in milliseconds unless the producer asks otherwise: longer than a model's pauses.
+pub const LEASE_MS_DEFAULT: u64 = 60_000;
+
+/// Longest lease in milliseconds.
+pub const LEASE_MS_MAX: u64 = 60 * 60 * 1_000;
+
+/// Milliseconds between two heartbeats of a quiet stream; proxies cut at 30 s and more.
+pub const HEARTBEAT_MS: u64 = 15_000;
+
+/// Bytes of recent batches kept in memory for live readers; older ones are read from the file.
+pub const RECENT_BYTES_MAX: usize = 64 << 20;
+
+/// Bytes of a stored chunk of message text: a delta rewrites one chunk, never the message.
+pub const TEXT_CHUNK_BYTES: usize = 4 << 10;
+
+/// Bytes between the two ends of `<prompt_suggestions>` within which it is taken for a tag.
+pub const SUGGESTIONS_TAG_BYTES_MAX: usize = 16 << 10;
+
+const _: () = {
+    assert!(PAYLOAD_BYTES_MAX <= APPEND_BYTES_MAX, "an append holds its largest event");
+    assert!(APPEND_BYTES_MAX < HTTP_BODY_BYTES_MAX, "a body holds its largest append");
+    assert!(BATCH_BYTES_SOFT <= COMMIT_BYTES_MAX, "a commit holds a batch");
+    assert!(EVENTS_LIMIT_MAX <= PAGE_EVENTS_MAX, "one read answers an events call");
+    assert!(
+        LEASE_MS_MIN < LEASE_MS_DEFAULT && LEASE_MS_DEFAULT < LEASE_MS_MAX,
+        "leases are ordered"
+    );
+    assert!(LIST_LIMIT_DEFAULT <= LIST_LIMIT_MAX, "a default page is a legal page");
+};

@@ -1,0 +1,16 @@
+//! The SQL that makes log.db, numbered, checksummed, never edited once released.
+
+/// One step from a version of log.db to the next.
+#[derive(Debug, Clone, Copy)]
+pub struct Migration {
+    /// The version that it leads to, from 1.
+    pub version: u32,
+    /// A short name, as in its file's.
+    pub name: &'static str,
+    /// The statements.
+    pub sql: &'static str,
+}
+
+/// Every migration, in order.
+pub const MIGRATIONS: &[Migration] =
+    &[Migration { version: 1, name: "log", sql: include_str!("../migrations/0001_log.sql") }];
