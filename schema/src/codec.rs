@@ -6,8 +6,8 @@
 //! the number 0.
 
 use bincode::config::{Configuration, Limit, LittleEndian, Varint};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::envelope::Body;
 use crate::event::{Event, Kind};
@@ -76,12 +76,25 @@ pub fn encode<T: Serialize>(value: &T, out: &mut Vec<u8>) -> Result<(), CodecErr
 /// Every variant of [`CodecError`] but `TooLarge`: trailing bytes are refused, and no length within
 /// the bytes can make it allocate more than [`PAYLOAD_BYTES_MAX`].
 pub fn decode<T: DeserializeOwned>(blob: &[u8]) -> Result<T, CodecError> {
+    decode_borrowed(blob)
+}
+
+/// Reads the text of a payload that is nothing but one text, without copying it.
+///
+/// # Errors
+///
+/// As [`decode`].
+pub fn decode_text(blob: &[u8]) -> Result<&str, CodecError> {
+    decode_borrowed(blob)
+}
+
+fn decode_borrowed<'a, T: Deserialize<'a>>(blob: &'a [u8]) -> Result<T, CodecError> {
     let (&format, bytes) = blob.split_first().ok_or(CodecError::Empty)?;
     if format != FORMAT_BINCODE_VARINT {
         return Err(CodecError::Format { format });
     }
-    let (value, n) =
-        bincode::serde::decode_from_slice(bytes, CONFIG).map_err(|_| CodecError::Malformed)?;
+    let (value, n) = bincode::serde::borrow_decode_from_slice(bytes, CONFIG)
+        .map_err(|_| CodecError::Malformed)?;
     if n != bytes.len() {
         return Err(CodecError::Trailing { bytes: bytes.len() - n });
     }

@@ -16,6 +16,9 @@ macro_rules! codes {
             /// Every code.
             pub const ALL: &'static [ErrorCode] = &[$(ErrorCode::$variant),+];
 
+            /// Their names on the wire, in the same order.
+            pub const NAMES: &'static [&'static str] = &[$($name),+];
+
             /// The name on the wire.
             pub const fn name(self) -> &'static str {
                 match self { $(ErrorCode::$variant => $name,)+ }

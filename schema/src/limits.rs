@@ -64,6 +64,13 @@ pub const SCHEDULES_MAX: usize = 100;
 /// Characters of a title.
 pub const TITLE_LEN_MAX: usize = 1_000;
 
+/// Items of a list within one payload: attachments, options, entries of a plan, suggestions.
+pub const LIST_ITEMS_MAX: usize = 1_000;
+
+/// Levels to which free JSON in a payload may nest: with what is around it in an envelope or a read
+/// model, it stays below the 128 at which common parsers give up.
+pub const JSON_DEPTH_MAX: usize = 100;
+
 /// Bytes of an `Idempotency-Key`.
 pub const IDEMPOTENCY_KEY_LEN_MAX: usize = 255;
 
