@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::envelope::Body;
 use crate::event::{Event, Kind};
-use crate::limits::PAYLOAD_BYTES_MAX;
+use crate::limits::{PAYLOAD_BYTES_MAX, ROW_BYTES_MAX};
 
 /// bincode 2, little endian, variable-length integers.
 const FORMAT_BINCODE_VARINT: u8 = 1;
@@ -76,7 +76,7 @@ pub fn encode<T: Serialize>(value: &T, out: &mut Vec<u8>) -> Result<(), CodecErr
 /// Every variant of [`CodecError`] but `TooLarge`: trailing bytes are refused, and no length within
 /// the bytes can make it allocate more than [`PAYLOAD_BYTES_MAX`].
 pub fn decode<T: DeserializeOwned>(blob: &[u8]) -> Result<T, CodecError> {
-    decode_borrowed(blob)
+    decode_borrowed(blob, CONFIG)
 }
 
 /// Reads the text of a payload that is nothing but one text, without copying it.
@@ -85,20 +85,41 @@ pub fn decode<T: DeserializeOwned>(blob: &[u8]) -> Result<T, CodecError> {
 ///
 /// As [`decode`].
 pub fn decode_text(blob: &[u8]) -> Result<&str, CodecError> {
-    decode_borrowed(blob)
+    decode_borrowed(blob, CONFIG)
 }
 
-fn decode_borrowed<'a, T: Deserialize<'a>>(blob: &'a [u8]) -> Result<T, CodecError> {
+fn decode_borrowed<'a, T: Deserialize<'a>, const LIMIT: usize>(
+    blob: &'a [u8],
+    config: Configuration<LittleEndian, Varint, Limit<LIMIT>>,
+) -> Result<T, CodecError> {
     let (&format, bytes) = blob.split_first().ok_or(CodecError::Empty)?;
     if format != FORMAT_BINCODE_VARINT {
         return Err(CodecError::Format { format });
     }
-    let (value, n) = bincode::serde::borrow_decode_from_slice(bytes, CONFIG)
+    let (value, n) = bincode::serde::borrow_decode_from_slice(bytes, config)
         .map_err(|_| CodecError::Malformed)?;
     if n != bytes.len() {
         return Err(CodecError::Trailing { bytes: bytes.len() - n });
     }
     Ok(value)
+}
+
+/// Appends a read model's row to `out`, format byte first.
+///
+/// A row is made of payloads that were each within their limit, and so has none when it is written.
+pub fn encode_row<T: Serialize>(row: &T, out: &mut Vec<u8>) {
+    out.push(FORMAT_BINCODE_VARINT);
+    bincode::serde::encode_into_std_write(row, out, bincode::config::standard())
+        .expect("stored types hold nothing that bincode refuses, and a Vec takes every byte");
+}
+
+/// Reads a read model's row back.
+///
+/// # Errors
+///
+/// Every variant of [`CodecError`] but `TooLarge`.
+pub fn decode_row<T: DeserializeOwned>(blob: &[u8]) -> Result<T, CodecError> {
+    decode_borrowed(blob, bincode::config::standard().with_limit::<ROW_BYTES_MAX>())
 }
 
 /// Whether a stored payload was erased with its chat.

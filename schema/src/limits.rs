@@ -6,6 +6,10 @@ pub const ID_LEN_MAX: usize = 128;
 /// Bytes of one stored payload: a tool result of a few thousand lines, not a file.
 pub const PAYLOAD_BYTES_MAX: usize = 4 << 20;
 
+/// Bytes of one row blob of a read model: a full queue of the largest messages; SQLite itself takes
+/// a billion.
+pub const ROW_BYTES_MAX: usize = 512 << 20;
+
 /// Events in one append: a long import page; larger ones hold the writer for too long.
 pub const APPEND_EVENTS_MAX: usize = 10_000;
 

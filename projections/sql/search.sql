@@ -1,0 +1,36 @@
+-- The text of finished messages, by the seq of their first event.
+CREATE TABLE document (
+    first_seq  INTEGER PRIMARY KEY,
+    chat       INTEGER NOT NULL,
+    message_id TEXT NOT NULL,
+    role       TEXT NOT NULL,
+    at_ms      INTEGER NOT NULL,
+    text       TEXT NOT NULL
+) STRICT;
+
+CREATE INDEX document_of_chat ON document (chat, first_seq);
+
+CREATE VIRTUAL TABLE document_text USING fts5 (
+    text,
+    content = 'document',
+    content_rowid = 'first_seq',
+    tokenize = 'unicode61 remove_diacritics 2'
+);
+
+-- Terms of a deleted document leave the index at once, not at some later merge.
+INSERT INTO document_text (document_text, rank) VALUES ('secure-delete', 1);
+
+CREATE TRIGGER document_insert AFTER INSERT ON document BEGIN
+    INSERT INTO document_text (rowid, text) VALUES (new.first_seq, new.text);
+END;
+
+CREATE TRIGGER document_delete AFTER DELETE ON document BEGIN
+    INSERT INTO document_text (document_text, rowid, text)
+    VALUES ('delete', old.first_seq, old.text);
+END;
+
+CREATE TRIGGER document_update AFTER UPDATE ON document BEGIN
+    INSERT INTO document_text (document_text, rowid, text)
+    VALUES ('delete', old.first_seq, old.text);
+    INSERT INTO document_text (rowid, text) VALUES (new.first_seq, new.text);
+END;
