@@ -2,3 +2,22 @@
 //!
 //! Nothing here is shipped. It reads the clock and the disk as it likes; what it generates depends
 //! on a seed alone.
+//!
+//! - [`rng`], [`sample`], [`workload`] and [`recording`] make events;
+//! - [`server`], [`client`] and [`sse`] speak with a running server;
+//! - [`wait`] waits for a state, with a deadline; [`temp_dir`] is a directory on a real disk.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests look at the clock while they wait; what they generate depends on seeds alone"
+)]
+
+pub mod client;
+pub mod recording;
+pub mod rng;
+pub mod sample;
+pub mod server;
+pub mod sse;
+pub mod temp_dir;
+pub mod wait;
+pub mod workload;
