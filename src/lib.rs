@@ -1,1 +1,5 @@
-//! x
+//! Scrollback: one append-only log for AI chats.
+
+pub mod clock;
+pub mod sqlite;
+pub mod log;

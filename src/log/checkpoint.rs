@@ -1,0 +1,114 @@
+//! The thread that moves committed pages from the WAL into log.db, and syncs the head witness.
+//!
+//! It never blocks the writer: its checkpoints are passive. A WAL that grows large all the same is
+//! restarted by the writer itself, between two commits, when most of it has been moved already.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rusqlite::Connection;
+use tracing::{debug, warn};
+
+use crate::sqlite::{CheckpointMode, OpenDbError, checkpoint, open_checkpointer};
+
+/// Between two checkpoints: often enough that each is small, rarely enough to share its syncs.
+const INTERVAL: Duration = Duration::from_millis(250);
+
+/// Bytes of WAL above which the writer starts it anew.
+const WAL_BYTES_SOFT: u64 = 128 << 20;
+
+/// The thread and how to end it.
+#[derive(Debug)]
+pub(crate) struct Checkpointer {
+    stop: Arc<(Mutex<bool>, Condvar)>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Checkpointer {
+    /// Starts the thread over a database.
+    pub(crate) fn start(
+        path: &Path,
+        witness: Arc<File>,
+        restart_wal: Arc<AtomicBool>,
+    ) -> Result<Checkpointer, OpenDbError> {
+        let db = open_checkpointer(path)?;
+        let stop = Arc::new((Mutex::new(false), Condvar::new()));
+        let mut wal = path.as_os_str().to_owned();
+        wal.push("-wal");
+        let work = Work { db, wal: wal.into(), witness, restart_wal, stop: Arc::clone(&stop) };
+        let thread = std::thread::Builder::new()
+            .name("log-checkpoint".to_owned())
+            .spawn(move || work.run())
+            .map_err(|error| OpenDbError::Sqlite {
+                path: path.to_owned(),
+                source: rusqlite::Error::ToSqlConversionFailure(error.into()),
+            })?;
+        Ok(Checkpointer { stop, thread: Some(thread) })
+    }
+
+    /// Ends the thread and waits for it.
+    pub(crate) fn stop(&mut self) {
+        *self.stop.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = true;
+        self.stop.1.notify_all();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Checkpointer {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+struct Work {
+    db: Connection,
+    wal: PathBuf,
+    witness: Arc<File>,
+    restart_wal: Arc<AtomicBool>,
+    stop: Arc<(Mutex<bool>, Condvar)>,
+}
+
+impl Work {
+    fn run(self) {
+        let mut moved_bytes = 0;
+        while !self.wait() {
+            let n_bytes = std::fs::metadata(&self.wal).map_or(0, |wal| wal.len());
+            match checkpoint(&self.db, CheckpointMode::Passive) {
+                Ok(done) => {
+                    debug!(n_pages = done.n_pages, n_moved = done.n_moved, "checkpoint");
+                    if done.n_pages != moved_bytes {
+                        moved_bytes = done.n_pages;
+                        if let Err(error) = self.witness.sync_data() {
+                            warn!(error = &error as &dyn std::error::Error, "head was not synced");
+                        }
+                    }
+                    // The file keeps its size after a restart: ask by what is in use.
+                    let in_use = done.n_pages.unsigned_abs() * 8_192;
+                    if n_bytes > WAL_BYTES_SOFT && in_use > WAL_BYTES_SOFT {
+                        self.restart_wal.store(true, Ordering::Release);
+                    }
+                }
+                Err(error) => {
+                    warn!(error = &error as &dyn std::error::Error, "checkpoint failed");
+                }
+            }
+        }
+    }
+
+    /// Waits for the next round; says whether to stop.
+    fn wait(&self) -> bool {
+        let guard = self.stop.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let (stopped, _) = self
+            .stop
+            .1
+            .wait_timeout_while(guard, INTERVAL, |stopped| !*stopped)
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        *stopped
+    }
+}

@@ -1,0 +1,576 @@
+//! The log: one door in, [`Log::append`]; one loop out, [`Tail`].
+//!
+//! Everything that is SQLite's own stays in here and in `sqlite`. What the events mean is left to
+//! `projections`, what clients see of them to `http`.
+
+mod append;
+pub mod turn_guard;
+mod lease;
+mod chats;
+mod admit;
+mod writer;
+mod section;
+mod frames;
+mod recent;
+mod reader;
+mod tail;
+mod witness;
+mod checkpoint;
+mod erase;
+mod open;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use scrollback_schema::batch::BatchError;
+use scrollback_schema::codec::CodecError;
+use scrollback_schema::{ChatId, ChatRef, Seq, TurnId};
+use tokio::sync::{mpsc, oneshot, watch};
+
+pub use append::{Append, AppendError, Appended, Claim, Idempotency, Lease, Refusal, StoredEvent};
+pub use erase::EraseError;
+pub use frames::Frames;
+pub use open::{LogOptions, OpenError};
+pub use section::Section;
+pub use tail::{Step, Subscription, Tail};
+pub use witness::{Witnessed, read as read_witness};
+
+use crate::sqlite::Pool;
+use chats::Tables;
+use checkpoint::Checkpointer;
+use reader::Names;
+use recent::Recent;
+use writer::{Command, Job, Reply, StoredBefore};
+
+/// What a reader wants to see.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scope {
+    /// Every chat.
+    All,
+    /// One chat, by the seq of its `chat_created`.
+    Chat(Seq),
+    /// Several chats, likewise.
+    Chats(Arc<[Seq]>),
+}
+
+/// The bounds of a page; a page is never cut within a section, so it can pass them by one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PageLimits {
+    /// Events.
+    pub events: usize,
+    /// Payload bytes.
+    pub bytes: usize,
+}
+
+impl Default for PageLimits {
+    fn default() -> Self {
+        use scrollback_schema::limits::{PAGE_BYTES_MAX, PAGE_EVENTS_MAX};
+        PageLimits { events: PAGE_EVENTS_MAX, bytes: PAGE_BYTES_MAX }
+    }
+}
+
+impl PageLimits {
+    pub(crate) fn start(self) -> Filled {
+        Filled { limits: self, n_events: 0, n_bytes: 0 }
+    }
+}
+
+/// How full a page is.
+pub(crate) struct Filled {
+    limits: PageLimits,
+    n_events: usize,
+    n_bytes: usize,
+}
+
+impl Filled {
+    pub(crate) fn is_full(&self) -> bool {
+        self.n_events >= self.limits.events || self.n_bytes >= self.limits.bytes
+    }
+
+    pub(crate) fn add(&mut self, section: &Section) {
+        self.n_events += section.len();
+        self.n_bytes += section.n_bytes();
+    }
+}
+
+/// A piece of the log: all of the scope in (`after`, `through`].
+#[derive(Debug)]
+pub struct Page {
+    /// In order of their seqs; the first and the last can reach beyond the bounds that were asked
+    /// for, see [`Section::events_in`].
+    pub sections: Vec<Arc<Section>>,
+    /// The seq up to which the page is complete.
+    pub through: Seq,
+}
+
+impl Page {
+    /// Joins the pages of several chats into one in order, complete as far as all of them are.
+    pub(crate) fn merge(
+        pages: impl Iterator<Item = Page>,
+        until: Seq,
+        limits: PageLimits,
+    ) -> Page {
+        let (mut sections, mut through) = (Vec::new(), until);
+        for page in pages {
+            through = through.min(page.through);
+            sections.extend(page.sections);
+        }
+        sections.sort_unstable_by_key(|section| section.first_seq());
+        sections.retain(|section| section.first_seq() <= through);
+        let mut filled = limits.start();
+        let fits = sections.iter().take_while(|section| {
+            let fits = !filled.is_full();
+            filled.add(section);
+            fits
+        });
+        let n_fit = fits.count();
+        if n_fit < sections.len() {
+            through = sections[n_fit].first_seq().prev();
+            sections.truncate(n_fit);
+        }
+        Page { sections, through }
+    }
+}
+
+/// Where the events of a chat are: a projection, built behind the log.
+pub trait ChatIndex: Send + Sync + std::fmt::Debug {
+    /// Runs of a chat's events that end after `after`, in order, at most `limit`.
+    ///
+    /// # Errors
+    ///
+    /// The index's own; the read that asked fails.
+    fn runs(
+        &self,
+        chat: Seq,
+        after: Seq,
+        limit: usize,
+    ) -> Result<ChatRuns, Box<dyn std::error::Error + Send + Sync>>;
+}
+
+/// An index's answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChatRuns {
+    /// First seq and length of each run.
+    pub runs: Vec<(Seq, u64)>,
+    /// The seq up to which the index knows the log.
+    pub indexed_through: Seq,
+}
+
+/// A chat that exists, or existed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChatEntry {
+    /// The chat.
+    pub chat: ChatRef,
+    /// Seq of its tombstone.
+    pub deleted: Option<Seq>,
+}
+
+/// Is told of each commit, for metrics.
+pub trait LogObserver: Send + Sync + std::fmt::Debug {
+    /// A commit of `n_appends` appends with `n_events` events took `elapsed`, sync included.
+    fn committed(&self, n_appends: usize, n_events: u64, elapsed: Duration);
+}
+
+/// Why a page could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// A row's records cannot be walked.
+    #[error("log is damaged at seq {seq}; run `scrollback verify`")]
+    Damaged {
+        /// The first seq that cannot be read.
+        seq: Seq,
+        /// What is wrong.
+        #[source]
+        source: BatchError,
+    },
+    /// A payload does not decode.
+    #[error("payload of seq {seq} does not decode; run `scrollback verify`")]
+    Undecodable {
+        /// The event.
+        seq: Seq,
+        /// What is wrong.
+        #[source]
+        source: CodecError,
+    },
+    /// A number stands for no chat or turn.
+    #[error("{what} of seq {seq} has no name; run `scrollback verify`")]
+    Nameless {
+        /// `chat`, `turn` or `message`.
+        what: &'static str,
+        /// Its number.
+        seq: Seq,
+    },
+    /// A seq that should be there is not.
+    #[error("log has no event at seq {seq}; run `scrollback verify`")]
+    Gap {
+        /// The missing one.
+        seq: Seq,
+    },
+    /// The projection that finds a chat's events failed.
+    #[error("the events of the chat could not be looked up")]
+    Index {
+        /// Its reason.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// SQLite failed.
+    #[error("the log could not be read")]
+    Storage(#[from] rusqlite::Error),
+    /// No connection was free in time.
+    #[error("no connection to the log was free in time")]
+    Busy(#[from] r2d2::Error),
+    /// The thread that read has ended.
+    #[error("a read of the log was interrupted")]
+    Interrupted,
+}
+
+/// The log of a data directory; cloning shares it.
+#[derive(Debug, Clone)]
+pub struct Log {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    dir: PathBuf,
+    log_id: String,
+    commands: mpsc::Sender<Command>,
+    recent: Arc<Recent>,
+    readers: Pool,
+    index: OnceLock<Arc<dyn ChatIndex>>,
+    /// Names that loaders have learnt, handed from read to read.
+    names: Mutex<Vec<Names>>,
+    poisoned: Arc<AtomicBool>,
+    threads: Mutex<Option<Threads>>,
+    lock: std::fs::File,
+}
+
+struct Threads {
+    writer: JoinHandle<()>,
+    checkpointer: Checkpointer,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Log").field("dir", &self.dir).field("head", &self.recent.head()).finish()
+    }
+}
+
+impl Log {
+    /// Opens the log of a data directory, makes it if it is missing, and closes the turns that no
+    /// living producer has.
+    ///
+    /// Blocks on the disk; it is the caller's to be on a thread that may.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`], with what to do.
+    pub fn open(
+        dir: &Path,
+        options: LogOptions,
+        clock: &crate::clock::Clock,
+    ) -> Result<Log, OpenError> {
+        open::open(dir, options, clock)
+    }
+
+    /// Names this log; an exchanged or restored one has another.
+    pub fn log_id(&self) -> &str {
+        &self.shared.log_id
+    }
+
+    /// The data directory.
+    pub fn dir(&self) -> &Path {
+        &self.shared.dir
+    }
+
+    /// The last committed seq.
+    pub fn head(&self) -> Seq {
+        self.shared.recent.head()
+    }
+
+    /// A watch of the head: state, not edges.
+    pub fn watch_head(&self) -> watch::Receiver<Seq> {
+        self.shared.recent.watch_head()
+    }
+
+    /// Waits on this thread until the head is above `seq`, at most `timeout`; returns the head.
+    pub fn wait_head_above(&self, seq: Seq, timeout: Duration) -> Seq {
+        self.shared.recent.wait_head_above(seq, timeout)
+    }
+
+    /// Wakes the threads that wait for the head, so that they look whether to stop.
+    pub fn wake_threads(&self) {
+        self.shared.recent.wake_threads();
+    }
+
+    /// Whether the writer refuses work since a sync failed.
+    pub fn is_poisoned(&self) -> bool {
+        self.shared.poisoned.load(Ordering::Acquire)
+    }
+
+    /// Whether the writer's thread is alive.
+    pub fn is_writing(&self) -> bool {
+        !self.shared.commands.is_closed()
+    }
+
+    pub(crate) fn recent(&self) -> &Recent {
+        &self.shared.recent
+    }
+
+    /// Tells where the events of chats are; the first one given stays.
+    pub fn set_chat_index(&self, index: Arc<dyn ChatIndex>) {
+        let _ = self.shared.index.set(index);
+    }
+
+    /// Appends events: all or nothing, durable when this returns.
+    ///
+    /// # Errors
+    ///
+    /// [`AppendError`]; but for `Unknown`, nothing is stored then, and the head is where it was.
+    ///
+    /// # Cancel safety
+    ///
+    /// A future dropped before its first poll appends nothing; later, the events may or may not be
+    /// appended, all or none, as for any caller that goes away before the answer.
+    pub async fn append(&self, append: Append) -> Result<Appended, AppendError> {
+        let (reply, answer) = oneshot::channel();
+        let job = Job { append, reply, span: tracing::Span::current() };
+        let sent = self.shared.commands.send(Command::Append(job)).await;
+        sent.map_err(|_| AppendError::Closing)?;
+        match answer.await.map_err(|_| AppendError::Closing)?? {
+            Reply::Done(appended) => Ok(appended),
+            Reply::Stored(stored) => self.stored_before(stored).await,
+        }
+    }
+
+    /// Finds the first answer to an append whose numbers were stored before.
+    async fn stored_before(&self, stored: StoredBefore) -> Result<Appended, AppendError> {
+        let failed = |_| AppendError::TurnEnded;
+        let scope = Scope::Chat(stored.chat.created);
+        let (mut after, until) = (stored.turn.prev(), self.head());
+        let (mut first_seq, last) = (None, stored.first_number + stored.n - 1);
+        while after < until {
+            let page =
+                self.read(&scope, after, until, PageLimits::default()).await.map_err(failed)?;
+            for section in &page.sections {
+                let Some(number) = section.first_number() else { continue };
+                if section.turn().map(|turn| turn.started) != Some(stored.turn) {
+                    continue;
+                }
+                let seq_of = |n: u64| section.first_seq().plus(n - number);
+                let end = number + section.len() as u64;
+                if (number..end).contains(&stored.first_number) {
+                    first_seq = Some(seq_of(stored.first_number));
+                }
+                if let Some(first_seq) = first_seq
+                    && (number..end).contains(&last)
+                {
+                    return Ok(Appended {
+                        first_seq,
+                        last_seq: seq_of(last),
+                        at: section.at(),
+                        lease: stored.lease,
+                        replayed: None,
+                    });
+                }
+            }
+            after = page.through;
+        }
+        Err(AppendError::TurnEnded)
+    }
+
+    /// Gives the lease of a turn to another producer: the epoch grows, older tokens are refused.
+    ///
+    /// # Errors
+    ///
+    /// [`AppendError`] if there is no such open, leased turn.
+    pub async fn take_lease(&self, chat: &ChatId, turn: &TurnId) -> Result<Lease, AppendError> {
+        let (reply, answer) = oneshot::channel();
+        let command = Command::TakeLease { chat: chat.clone(), turn: turn.clone(), reply };
+        self.shared.commands.send(command).await.map_err(|_| AppendError::Closing)?;
+        answer.await.map_err(|_| AppendError::Closing)?
+    }
+
+    /// Closes the turns whose lease ran out; to be called every fraction of a lease.
+    pub async fn sweep_leases(&self) {
+        let _ = self.shared.commands.send(Command::Sweep).await;
+    }
+
+    /// Looks a chat up on this thread.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`] if the file cannot be read.
+    pub fn find_chat_blocking(&self, id: &ChatId) -> Result<Option<ChatEntry>, ReadError> {
+        let db = self.shared.readers.get()?;
+        let found = Tables(&db).chat(id)?;
+        Ok(found.map(|(created, deleted)| ChatEntry {
+            chat: ChatRef { id: id.clone(), created },
+            deleted,
+        }))
+    }
+
+    /// Looks a chat up.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`] if the file cannot be read.
+    pub async fn find_chat(&self, id: &ChatId) -> Result<Option<ChatEntry>, ReadError> {
+        let (log, id) = (self.clone(), id.clone());
+        tokio::task::spawn_blocking(move || log.find_chat_blocking(&id))
+            .await
+            .map_err(|_| ReadError::Interrupted)?
+    }
+
+    /// Reads a page: what of `scope` is in (`after`, `until`], `until` at most the head.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`].
+    pub async fn read(
+        &self,
+        scope: &Scope,
+        after: Seq,
+        until: Seq,
+        limits: PageLimits,
+    ) -> Result<Page, ReadError> {
+        let until = until.min(self.head());
+        if let Some(page) = self.read_recent(scope, after, until, limits) {
+            return Ok(page);
+        }
+        let (log, scope) = (self.clone(), scope.clone());
+        tokio::task::spawn_blocking(move || log.read_disk(&scope, after, until, limits))
+            .await
+            .map_err(|_| ReadError::Interrupted)?
+    }
+
+    /// Reads a page on this thread, which must not be one of the runtime's.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`].
+    pub fn read_blocking(
+        &self,
+        scope: &Scope,
+        after: Seq,
+        until: Seq,
+        limits: PageLimits,
+    ) -> Result<Page, ReadError> {
+        let until = until.min(self.head());
+        match self.read_recent(scope, after, until, limits) {
+            Some(page) => Ok(page),
+            None => self.read_disk(scope, after, until, limits),
+        }
+    }
+
+    fn read_recent(
+        &self,
+        scope: &Scope,
+        after: Seq,
+        until: Seq,
+        limits: PageLimits,
+    ) -> Option<Page> {
+        if after >= until {
+            return Some(Page { sections: Vec::new(), through: until.max(after) });
+        }
+        self.shared.recent.page(scope, after, until, limits)
+    }
+
+    fn read_disk(
+        &self,
+        scope: &Scope,
+        after: Seq,
+        until: Seq,
+        limits: PageLimits,
+    ) -> Result<Page, ReadError> {
+        let lock = || self.shared.names.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut names = lock().pop().unwrap_or_default();
+        let db = self.shared.readers.get()?;
+        let index = self.shared.index.get().map(|index| &**index);
+        let page = reader::page(&db, &mut names, index, scope, after, until, limits);
+        lock().push(names);
+        page
+    }
+
+    /// Wake-ups for a reader of `scope`.
+    pub fn subscribe(&self, scope: &Scope) -> Subscription {
+        match scope {
+            Scope::All => Subscription::to_head(self.watch_head()),
+            Scope::Chat(chat) => Subscription::to_chats(self.clone(), Arc::new([*chat])),
+            Scope::Chats(chats) => Subscription::to_chats(self.clone(), Arc::clone(chats)),
+        }
+    }
+
+    /// Erases the payloads of a deleted chat and cuts the WAL: no byte of them is left in log.db
+    /// or beside it when this returns. Returns how many events were erased.
+    ///
+    /// # Errors
+    ///
+    /// [`EraseError`]; the erasure is then taken up again at the next start.
+    pub async fn erase(&self, chat: &ChatRef) -> Result<u64, EraseError> {
+        let (scope, until) = (Scope::Chat(chat.created), self.head());
+        let (mut after, mut n_erased) = (chat.created.prev(), 0);
+        while after < until {
+            let page = self.read(&scope, after, until, PageLimits::default()).await?;
+            let mut rows: Vec<Seq> = page.sections.iter().map(|s| s.first_seq()).collect();
+            rows.dedup();
+            for step in rows.chunks(erase::ROWS_A_STEP) {
+                n_erased += self.erase_step(chat, step.to_vec()).await?;
+            }
+            after = page.through;
+        }
+        self.erase_step(chat, Vec::new()).await?;
+        Ok(n_erased)
+    }
+
+    async fn erase_step(&self, chat: &ChatRef, rows: Vec<Seq>) -> Result<u64, EraseError> {
+        let (reply, answer) = oneshot::channel();
+        let command = Command::Erase { chat: chat.clone(), rows, reply };
+        self.shared.commands.send(command).await.map_err(|_| EraseError::Closing)?;
+        answer.await.map_err(|_| EraseError::Closing)?
+    }
+
+    /// Chats whose erasure was begun by a process that ended; to be erased again after start.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`] if the file cannot be read.
+    pub fn unfinished_erasures(&self) -> Result<Vec<ChatRef>, ReadError> {
+        let db = self.shared.readers.get()?;
+        let found = erase::unfinished(&db)?;
+        Ok(found
+            .into_iter()
+            .filter_map(|(created, id)| Some(ChatRef { id: ChatId::parse(&id).ok()?, created }))
+            .collect())
+    }
+
+    /// Says in the lock file where the server listens, for who is refused by it.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's.
+    pub fn announce(&self, address: &str) -> Result<(), std::io::Error> {
+        open::write_lock_note(&self.shared.lock, Some(address))
+    }
+
+    /// Answers what was asked, ends the threads, and leaves the files at rest.
+    pub async fn close(&self) {
+        let _ = self.shared.commands.send(Command::Close).await;
+        let shared = Arc::clone(&self.shared);
+        let _ = tokio::task::spawn_blocking(move || shared.join()).await;
+    }
+}
+
+impl Shared {
+    fn join(&self) {
+        let threads =
+            self.threads.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        if let Some(mut threads) = threads {
+            threads.checkpointer.stop();
+            let _ = threads.writer.join();
+        }
+        self.recent.wake_threads();
+    }
+}

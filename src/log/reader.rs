@@ -1,0 +1,289 @@
+//! Pages of the log from disk: short read transactions, bounded by count and by bytes.
+//!
+//! One loader serves the whole log, one chat and several chats, live and offline. Where the events
+//! of a chat are is told by a projection ([`ChatIndex`]); the short rest behind it is scanned.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rusqlite::Connection;
+use scrollback_schema::batch::{BatchError, RowHead, sections};
+use scrollback_schema::{ChatId, ChatRef, MessageId, Millis, Seq, TurnId, TurnRef};
+
+use super::section::{Place, Section};
+use super::{ChatIndex, Page, PageLimits, ReadError, Scope};
+
+/// Names kept at hand by one loader; beyond it they are forgotten and looked up again.
+const NAMES_MAX: usize = 65_536;
+
+/// Runs asked of the index at once: a page of single events needs no more.
+const RUNS_MAX: usize = 4_096;
+
+const ROWS_FROM: &str = include_str!("sql/rows_from.sql");
+
+/// Reads pages over one connection, remembering names from page to page.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    chats: HashMap<Seq, ChatId>,
+    turns: HashMap<Seq, TurnRef>,
+}
+
+/// A row of the log, its records shared by the sections made of it.
+pub(crate) struct Row {
+    pub(crate) head: RowHead,
+    pub(crate) checksum: u32,
+    pub(crate) records: Bytes,
+}
+
+impl Row {
+    /// Reads the columns `first_seq, n_events, at_ms, batch_id, checksum, records`.
+    pub(crate) fn from_sql(row: &rusqlite::Row<'_>) -> Result<Row, rusqlite::Error> {
+        let records = row.get_ref(5)?.as_blob()?;
+        Ok(Row {
+            head: RowHead {
+                first_seq: Seq::from_i64(row.get(0)?).unwrap_or_default(),
+                n_events: row.get::<_, i64>(1)?.unsigned_abs(),
+                at: Millis::new(row.get(2)?),
+                batch_id: row.get(3)?,
+            },
+            checksum: row.get::<_, i64>(4)? as u32,
+            records: Bytes::copy_from_slice(records),
+        })
+    }
+}
+
+/// Calls `f` with each row that holds events after `after`, in order, until it says stop.
+///
+/// One read transaction; `f` must not wait for anybody.
+///
+/// # Errors
+///
+/// SQLite's, or `f`'s.
+pub(crate) fn rows_after<E: From<rusqlite::Error>>(
+    db: &Connection,
+    after: Seq,
+    mut f: impl FnMut(Row) -> Result<Flow, E>,
+) -> Result<(), E> {
+    let mut statement = db.prepare_cached(ROWS_FROM)?;
+    let mut rows = statement.query([after.next().as_i64()])?;
+    while let Some(row) = rows.next()? {
+        let row = Row::from_sql(row)?;
+        if row.head.last_seq() <= after {
+            continue;
+        }
+        if f(row)? == Flow::Stop {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a walk goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flow {
+    /// To the next row.
+    Go,
+    /// No further.
+    Stop,
+}
+
+impl Names {
+    /// The chat of this number: from memory, else from its row.
+    fn chat(&mut self, db: &Connection, created: Seq) -> Result<ChatRef, ReadError> {
+        if let Some(id) = self.chats.get(&created) {
+            return Ok(ChatRef { id: id.clone(), created });
+        }
+        let text: String = db
+            .prepare_cached("SELECT chat_id FROM chat WHERE created_seq = ?1")?
+            .query_row([created.as_i64()], |row| row.get(0))
+            .map_err(|_| ReadError::Nameless { what: "chat", seq: created })?;
+        let id = ChatId::parse(&text)
+            .map_err(|_| ReadError::Nameless { what: "chat", seq: created })?;
+        self.learn_chat(created, &id);
+        Ok(ChatRef { id, created })
+    }
+
+    fn turn(&mut self, db: &Connection, started: Seq) -> Result<TurnRef, ReadError> {
+        if let Some(turn) = self.turns.get(&started) {
+            return Ok(turn.clone());
+        }
+        let nameless = || ReadError::Nameless { what: "turn", seq: started };
+        let (turn, message): (String, String) = db
+            .prepare_cached("SELECT turn_id, message_id FROM turn WHERE started_seq = ?1")?
+            .query_row([started.as_i64()], |row| Ok((row.get(0)?, row.get(1)?)))
+            .map_err(|_| nameless())?;
+        let turn = TurnRef {
+            id: TurnId::parse(&turn).map_err(|_| nameless())?,
+            message: MessageId::parse(&message).map_err(|_| nameless())?,
+            started,
+        };
+        self.learn_turn(&turn);
+        Ok(turn)
+    }
+
+    fn learn_chat(&mut self, created: Seq, id: &ChatId) {
+        if self.chats.len() >= NAMES_MAX {
+            self.chats.clear();
+        }
+        self.chats.insert(created, id.clone());
+    }
+
+    fn learn_turn(&mut self, turn: &TurnRef) {
+        if self.turns.len() >= NAMES_MAX {
+            self.turns.clear();
+        }
+        self.turns.insert(turn.started, turn.clone());
+    }
+
+    /// Makes the sections of a row, but for those that `wanted` turns down.
+    pub(crate) fn sections_of(
+        &mut self,
+        db: &Connection,
+        row: &Row,
+        mut wanted: impl FnMut(Seq /* chat */, Seq /* first */, Seq /* last */) -> bool,
+        mut take: impl FnMut(Arc<Section>),
+    ) -> Result<(), ReadError> {
+        let mut first_seq = row.head.first_seq;
+        for view in sections(&row.records) {
+            let damaged =
+                |source: BatchError| ReadError::Damaged { seq: first_seq, source };
+            let view = view.map_err(damaged)?;
+            let last_seq = first_seq.plus(view.n_events).prev();
+            if wanted(view.head.chat, first_seq, last_seq) {
+                let start = view.payloads_at;
+                let payloads = row.records.slice(start..start + view.payloads.len());
+                let turn = match view.head.turn {
+                    Some(started) => Some(self.turn(db, started)?),
+                    None => None,
+                };
+                let message = match view.head.message_id {
+                    Some(text) => Some(MessageId::parse(text).map_err(|_| {
+                        ReadError::Nameless { what: "message", seq: first_seq }
+                    })?),
+                    None => None,
+                };
+                let chat = self.chat(db, view.head.chat)?;
+                let place = Place { first_seq, at: row.head.at, chat, turn, message };
+                take(Arc::new(Section::from_view(&view, payloads, place)));
+            }
+            first_seq = last_seq.next();
+        }
+        Ok(())
+    }
+}
+
+/// Reads a page from disk.
+///
+/// # Errors
+///
+/// [`ReadError`] for damage, a missing name, or SQLite's own reasons.
+pub(crate) fn page(
+    db: &Connection,
+    names: &mut Names,
+    index: Option<&dyn ChatIndex>,
+    scope: &Scope,
+    after: Seq,
+    until: Seq,
+    limits: PageLimits,
+) -> Result<Page, ReadError> {
+    match scope {
+        Scope::All => scan(db, names, None, after, until, limits),
+        Scope::Chat(chat) => chat_page(db, names, index, *chat, after, until, limits),
+        Scope::Chats(chats) => {
+            let pages: Vec<Page> = chats
+                .iter()
+                .map(|chat| chat_page(db, names, index, *chat, after, until, limits))
+                .collect::<Result<_, _>>()?;
+            Ok(Page::merge(pages.into_iter(), until, limits))
+        }
+    }
+}
+
+/// Walks the log itself, for all chats or for one.
+fn scan(
+    db: &Connection,
+    names: &mut Names,
+    chat: Option<Seq>,
+    after: Seq,
+    until: Seq,
+    limits: PageLimits,
+) -> Result<Page, ReadError> {
+    let mut page = Page { sections: Vec::new(), through: until };
+    let mut filled = limits.start();
+    rows_after::<ReadError>(db, after, |row| {
+        if row.head.first_seq > until {
+            return Ok(Flow::Stop);
+        }
+        if filled.is_full() {
+            page.through = row.head.first_seq.prev();
+            return Ok(Flow::Stop);
+        }
+        let wanted = |of: Seq, first: Seq, last: Seq| {
+            chat.is_none_or(|chat| chat == of) && last > after && first <= until
+        };
+        names.sections_of(db, &row, wanted, |section| {
+            filled.add(&section);
+            page.sections.push(section);
+        })?;
+        Ok(Flow::Go)
+    })?;
+    Ok(page)
+}
+
+/// The events of one chat: by the index as far as it goes, then by a walk.
+fn chat_page(
+    db: &Connection,
+    names: &mut Names,
+    index: Option<&dyn ChatIndex>,
+    chat: Seq,
+    after: Seq,
+    until: Seq,
+    limits: PageLimits,
+) -> Result<Page, ReadError> {
+    // No event of a chat stands before its chat_created.
+    let after = after.max(chat.prev());
+    if after >= until {
+        return Ok(Page { sections: Vec::new(), through: until });
+    }
+    let Some(index) = index else { return scan(db, names, Some(chat), after, until, limits) };
+    let runs = index.runs(chat, after, RUNS_MAX).map_err(|source| ReadError::Index { source })?;
+    if runs.runs.is_empty() {
+        let after = after.max(runs.indexed_through);
+        if after >= until {
+            return Ok(Page { sections: Vec::new(), through: until });
+        }
+        return scan(db, names, Some(chat), after, until, limits);
+    }
+    let mut page = Page { sections: Vec::new(), through: until.min(runs.indexed_through) };
+    if runs.runs.len() == RUNS_MAX {
+        let (first, n) = runs.runs[RUNS_MAX - 1];
+        page.through = until.min(first.plus(n).prev());
+    }
+    let (mut filled, mut done) = (limits.start(), after);
+    for (first, n) in runs.runs {
+        let last = first.plus(n).prev().min(until);
+        done = done.max(first.prev());
+        while done < last {
+            if filled.is_full() {
+                page.through = done;
+                return Ok(page);
+            }
+            let from = done;
+            rows_after::<ReadError>(db, from, |row| {
+                done = row.head.last_seq();
+                let wanted =
+                    |of: Seq, first: Seq, last: Seq| of == chat && last > from && first <= until;
+                names.sections_of(db, &row, wanted, |section| {
+                    filled.add(&section);
+                    page.sections.push(section);
+                })?;
+                Ok(Flow::Stop)
+            })?;
+            if done == from {
+                return Err(ReadError::Gap { seq: from.next() });
+            }
+        }
+    }
+    Ok(page)
+}

@@ -1,0 +1,228 @@
+//! The only place that opens a database, and so the only one that sets its pragmas.
+//!
+//! What the tables mean is left to `log` and `read_model`.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use r2d2_sqlite::SqliteConnectionManager;
+use rusqlite::{Connection, OpenFlags};
+use scrollback_schema::migrations::MIGRATIONS;
+
+/// The oldest SQLite without the WAL-reset race that can lose committed pages.
+const SQLITE_VERSION_MIN: i32 = 3_051_003;
+
+/// How long a connection waits for another one's lock: checkpoints hold it for milliseconds.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Bytes of a page of log.db. Batches of some kilobytes waste half of a smaller page, and a larger
+/// one costs a lone event more to sync.
+const LOG_PAGE_BYTES: i64 = 8192;
+
+/// A pool of read-only connections.
+pub type Pool = r2d2::Pool<SqliteConnectionManager>;
+
+/// How much a commit survives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// Every answered append survives a power loss: the WAL is synced before the answer.
+    #[default]
+    Full,
+    /// Every answered append survives a crash of this program; a power loss may take the last
+    /// ones, never the middle.
+    Process,
+}
+
+/// Why a database could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenDbError {
+    /// The bundled library is too old.
+    #[error("SQLite {found} can lose committed data; build with 3.51.3 or newer")]
+    Version {
+        /// The version found.
+        found: &'static str,
+    },
+    /// SQLite refused.
+    #[error("cannot open database {}", path.display())]
+    Sqlite {
+        /// The file.
+        path: PathBuf,
+        /// Its reason.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// The file was made by a newer program.
+    #[error("{} has format {found}, this program reads up to {known}; use a newer one", path.display())]
+    TooNew {
+        /// The file.
+        path: PathBuf,
+        /// The file's version.
+        found: u32,
+        /// The newest version that this program knows.
+        known: u32,
+    },
+    /// No pool of connections could be made.
+    #[error("cannot open connections to {}", path.display())]
+    Pool {
+        /// The file.
+        path: PathBuf,
+        /// The pool's reason.
+        #[source]
+        source: r2d2::Error,
+    },
+}
+
+fn refused(path: &Path) -> impl FnOnce(rusqlite::Error) -> OpenDbError + '_ {
+    |source| OpenDbError::Sqlite { path: path.to_owned(), source }
+}
+
+/// Checks that the bundled SQLite is one that keeps what it committed.
+///
+/// # Errors
+///
+/// [`OpenDbError::Version`] if it is older than 3.51.3.
+pub fn check_version() -> Result<(), OpenDbError> {
+    if rusqlite::version_number() < SQLITE_VERSION_MIN {
+        return Err(OpenDbError::Version { found: rusqlite::version() });
+    }
+    Ok(())
+}
+
+/// Opens log.db for its one writer, makes it if it is missing, and migrates it forward.
+///
+/// # Errors
+///
+/// [`OpenDbError`]; the file is then as before, or empty if it was made now.
+pub(crate) fn open_log_writer(
+    path: &Path,
+    durability: Durability,
+) -> Result<Connection, OpenDbError> {
+    check_version()?;
+    let mut db = Connection::open(path).map_err(refused(path))?;
+    let synchronous = match durability {
+        Durability::Full => "FULL",
+        Durability::Process => "NORMAL",
+    };
+    set_up_writer(&db, LOG_PAGE_BYTES, synchronous).map_err(refused(path))?;
+    migrate(&mut db, path)?;
+    Ok(db)
+}
+
+fn set_up_writer(
+    db: &Connection,
+    page_bytes: i64,
+    synchronous: &str,
+) -> Result<(), rusqlite::Error> {
+    db.busy_timeout(BUSY_TIMEOUT)?;
+    db.pragma_update(None, "page_size", page_bytes)?;
+    db.pragma_update(None, "journal_mode", "WAL")?;
+    db.pragma_update(None, "synchronous", synchronous)?;
+    // The checkpoint thread does it, so that no append waits for one.
+    db.pragma_update(None, "wal_autocheckpoint", 0)?;
+    // What an update or a delete frees is overwritten: erased text is gone from the file.
+    db.pragma_update(None, "secure_delete", "ON")?;
+    db.pragma_update(None, "trusted_schema", "OFF")?;
+    db.pragma_update(None, "cache_size", -16_384)?;
+    db.set_prepared_statement_cache_capacity(64);
+    Ok(())
+}
+
+fn migrate(db: &mut Connection, path: &Path) -> Result<(), OpenDbError> {
+    let found: u32 =
+        db.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(refused(path))?;
+    let known = MIGRATIONS.last().map_or(0, |migration| migration.version);
+    if found > known {
+        return Err(OpenDbError::TooNew { path: path.to_owned(), found, known });
+    }
+    for migration in MIGRATIONS.iter().filter(|migration| migration.version > found) {
+        let tx = db.transaction().map_err(refused(path))?;
+        tx.execute_batch(migration.sql).map_err(refused(path))?;
+        tx.pragma_update(None, "user_version", migration.version).map_err(refused(path))?;
+        tx.commit().map_err(refused(path))?;
+    }
+    Ok(())
+}
+
+fn set_up_reader(db: &mut Connection) -> Result<(), rusqlite::Error> {
+    db.busy_timeout(BUSY_TIMEOUT)?;
+    db.pragma_update(None, "query_only", "ON")?;
+    db.pragma_update(None, "cache_size", -2_048)?;
+    db.set_prepared_statement_cache_capacity(32);
+    Ok(())
+}
+
+/// Opens read-only connections to a database that this process also writes.
+///
+/// # Errors
+///
+/// [`OpenDbError::Pool`] if the first connection cannot be made.
+pub(crate) fn reader_pool(path: &Path, n_connections: u32) -> Result<Pool, OpenDbError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let manager =
+        SqliteConnectionManager::file(path).with_flags(flags).with_init(set_up_reader);
+    r2d2::Pool::builder()
+        .max_size(n_connections)
+        .min_idle(Some(1))
+        .test_on_check_out(false)
+        .connection_timeout(Duration::from_secs(30))
+        .build(manager)
+        .map_err(|source| OpenDbError::Pool { path: path.to_owned(), source })
+}
+
+/// Opens a connection that only moves committed pages from the WAL into the database.
+///
+/// # Errors
+///
+/// [`OpenDbError::Sqlite`] if SQLite refuses.
+pub(crate) fn open_checkpointer(path: &Path) -> Result<Connection, OpenDbError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let db = Connection::open_with_flags(path, flags).map_err(refused(path))?;
+    db.busy_timeout(Duration::ZERO).map_err(refused(path))?;
+    db.pragma_update(None, "wal_autocheckpoint", 0).map_err(refused(path))?;
+    Ok(db)
+}
+
+/// How far a checkpoint came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Checkpointed {
+    /// Somebody was in the way.
+    pub(crate) busy: bool,
+    /// Pages in the WAL.
+    pub(crate) n_pages: i64,
+    /// Those of them that are in the database.
+    pub(crate) n_moved: i64,
+}
+
+/// How thorough a checkpoint is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CheckpointMode {
+    /// Moves what it can without waiting for anybody.
+    Passive,
+    /// Waits for readers, so that the next write starts the WAL anew.
+    Restart,
+    /// As `Restart`, and cuts the WAL to nothing: no old page is left in it.
+    Truncate,
+}
+
+/// Moves committed pages from the WAL into the database.
+///
+/// # Errors
+///
+/// SQLite's own.
+pub(crate) fn checkpoint(
+    db: &Connection,
+    mode: CheckpointMode,
+) -> Result<Checkpointed, rusqlite::Error> {
+    let sql = match mode {
+        CheckpointMode::Passive => "PRAGMA wal_checkpoint(PASSIVE)",
+        CheckpointMode::Restart => "PRAGMA wal_checkpoint(RESTART)",
+        CheckpointMode::Truncate => "PRAGMA wal_checkpoint(TRUNCATE)",
+    };
+    db.query_row(sql, [], |row| {
+        Ok(Checkpointed {
+            busy: row.get::<_, i64>(0)? != 0,
+            n_pages: row.get(1)?,
+            n_moved: row.get(2)?,
+        })
+    })
+}
