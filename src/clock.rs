@@ -48,8 +48,11 @@ impl Clock {
     /// A UUIDv7 as text: sorts by the time at which it was made.
     pub fn fresh_id(&self) -> String {
         let now = self.now().get().unsigned_abs();
-        let timestamp =
-            uuid::Timestamp::from_unix(uuid::NoContext, now / 1_000, (now % 1_000) as u32 * 1_000_000);
+        let timestamp = uuid::Timestamp::from_unix(
+            uuid::NoContext,
+            now / 1_000,
+            (now % 1_000) as u32 * 1_000_000,
+        );
         uuid::Uuid::new_v7(timestamp).to_string()
     }
 }

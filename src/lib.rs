@@ -1,5 +1,5 @@
 //! Scrollback: one append-only log for AI chats.
 
 pub mod clock;
-pub mod sqlite;
 pub mod log;
+pub mod sqlite;

@@ -158,8 +158,7 @@ fn set_up_reader(db: &mut Connection) -> Result<(), rusqlite::Error> {
 /// [`OpenDbError::Pool`] if the first connection cannot be made.
 pub(crate) fn reader_pool(path: &Path, n_connections: u32) -> Result<Pool, OpenDbError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let manager =
-        SqliteConnectionManager::file(path).with_flags(flags).with_init(set_up_reader);
+    let manager = SqliteConnectionManager::file(path).with_flags(flags).with_init(set_up_reader);
     r2d2::Pool::builder()
         .max_size(n_connections)
         .min_idle(Some(1))

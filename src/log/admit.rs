@@ -80,8 +80,9 @@ impl Writer {
         }
         let at = group.at_for(&append)?;
         if let Claim::Lease { token, first_number } = &append.claim {
-            let slot =
-                slot.as_ref().ok_or_else(|| AppendError::ChatNotFound { chat: append.chat.clone() })?;
+            let slot = slot
+                .as_ref()
+                .ok_or_else(|| AppendError::ChatNotFound { chat: append.chat.clone() })?;
             let n = append.drafts.len() as u64;
             if let Some(stored) = self.check_lease(slot, token, *first_number, n)? {
                 return Ok(Reply::Stored(stored));
@@ -109,7 +110,8 @@ impl Writer {
         let was_open = turn.as_ref().map(|turn| turn.started);
         let mut state: Option<ChatState> = slot.map(|slot| slot.state);
         let open = state.as_ref().and_then(|state| state.open.as_ref());
-        let mut starts: Vec<_> = open.map(|open| (open.started, open.started_at)).into_iter().collect();
+        let mut starts: Vec<_> =
+            open.map(|open| (open.started, open.started_at)).into_iter().collect();
         let (mut effects, mut tagged) = (Vec::new(), Vec::new());
         let mut contexts = Vec::with_capacity(append.drafts.len());
         let mut turns: Vec<TurnRef> = turn.into_iter().collect();
@@ -138,8 +140,7 @@ impl Writer {
             })?;
             tagged.extend(effects[n_before..].iter().map(|effect| (seq, effect.clone())));
             if let Some(Effect::StartTurn { turn, message }) = effects[n_before..].last() {
-                let turn =
-                    TurnRef { id: turn.clone(), message: message.clone(), started: seq };
+                let turn = TurnRef { id: turn.clone(), message: message.clone(), started: seq };
                 turns.push(turn);
                 starts.push((seq, at));
             }
@@ -147,11 +148,13 @@ impl Writer {
             contexts.push(context(&tables, &turns, created, draft, refuse)?);
         }
         let state = state.expect("an append has an event, and its first one made the chat");
-        let turn = state.open.as_ref().and_then(|open| {
-            turns.iter().rev().find(|turn| turn.started == open.started).cloned()
-        });
+        let turn = state
+            .open
+            .as_ref()
+            .and_then(|open| turns.iter().rev().find(|turn| turn.started == open.started).cloned());
         // A lease ends with its turn; another turn started since has none yet.
-        let lease = lease.filter(|_| was_open.is_some() && turn.as_ref().map(|t| t.started) == was_open);
+        let lease =
+            lease.filter(|_| was_open.is_some() && turn.as_ref().map(|t| t.started) == was_open);
         Ok(Plan { slot: ChatSlot { state, turn, lease }, contexts, effects: tagged, starts })
     }
 
@@ -196,7 +199,12 @@ impl Writer {
         if let Some(idempotency) = &append.idempotency {
             tables.keep_answer(idempotency, at, first_seq, last_seq)?;
         }
-        self.renew(&mut plan.slot, append.lease_ms, at, first_number.map(|n| n + append.drafts.len() as u64));
+        self.renew(
+            &mut plan.slot,
+            append.lease_ms,
+            at,
+            first_number.map(|n| n + append.drafts.len() as u64),
+        );
         let lease = plan.slot.lease.as_ref().map(LeaseState::answer);
         self.remember(plan.slot.clone());
         Ok(Reply::Done(Appended { first_seq, last_seq, at, lease, replayed: None }))
@@ -331,7 +339,8 @@ fn context(
     };
     let message =
         draft.message.clone().filter(|own| turn.as_ref().is_none_or(|turn| turn.message != *own));
-    let defines = draft.kind == Kind::ChatCreated.number() || draft.kind == Kind::StreamStarted.number();
+    let defines =
+        draft.kind == Kind::ChatCreated.number() || draft.kind == Kind::StreamStarted.number();
     Ok(Context { turn, message, defines })
 }
 
@@ -353,7 +362,8 @@ fn fill_durations(append: &mut Append, plan: &Plan, at: Millis) {
             (Some(event), Some(turn)) if fill => {
                 let started_at = plan.started_at(turn).unwrap_or(at);
                 set_duration(event, at.since_ms(started_at));
-                encode_payload(event, &mut payloads).expect("a terminal event fits as it did before");
+                encode_payload(event, &mut payloads)
+                    .expect("a terminal event fits as it did before");
             }
             _ => payloads.extend_from_slice(&append.payloads[from..draft.end]),
         }
@@ -412,7 +422,8 @@ fn make_section(part: Part<'_>) -> Section {
         .map(|draft| Slot {
             kind: draft.kind,
             version: draft.version,
-            end: u32::try_from(draft.end - part.from).expect("an append is bounded far below 4 GiB"),
+            end: u32::try_from(draft.end - part.from)
+                .expect("an append is bounded far below 4 GiB"),
         })
         .collect();
     Section {
@@ -455,4 +466,3 @@ pub(crate) fn push_section(row: &mut BatchBuilder, section: &Section, defines: b
     };
     row.push(&head, &heads, &section.payloads);
 }
-

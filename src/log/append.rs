@@ -77,14 +77,17 @@ impl Append {
                 _ => unreachable!("encoding fails for size alone"),
             })?;
             let kind = new.event.kind();
-            append.push(index, Draft {
-                message: new.message,
-                turn: new.turn,
-                kind: kind.number(),
-                version: PAYLOAD_VERSION,
-                end: append.payloads.len(),
-                event: is_looked_into(kind).then_some(new.event),
-            })?;
+            append.push(
+                index,
+                Draft {
+                    message: new.message,
+                    turn: new.turn,
+                    kind: kind.number(),
+                    version: PAYLOAD_VERSION,
+                    end: append.payloads.len(),
+                    event: is_looked_into(kind).then_some(new.event),
+                },
+            )?;
         }
         Ok(append)
     }
@@ -98,14 +101,17 @@ impl Append {
         let mut append = Append::empty(chat, events.len())?;
         for (index, stored) in events.into_iter().enumerate() {
             append.payloads.extend_from_slice(&stored.payload);
-            append.push(index, Draft {
-                message: stored.message,
-                turn: stored.turn,
-                kind: stored.kind,
-                version: stored.version,
-                end: append.payloads.len(),
-                event: stored.event,
-            })?;
+            append.push(
+                index,
+                Draft {
+                    message: stored.message,
+                    turn: stored.turn,
+                    kind: stored.kind,
+                    version: stored.version,
+                    end: append.payloads.len(),
+                    event: stored.event,
+                },
+            )?;
         }
         Ok(append)
     }

@@ -117,7 +117,9 @@ impl Tables<'_> {
                 .prepare_cached(
                     "SELECT count(*) FROM register WHERE chat = ?1 AND space = ?2 AND is_open = 1",
                 )?
-                .query_row(params![created.as_i64(), space as u8], |row| row.get(0))
+                .query_row(params![created.as_i64(), space as u8], |row| {
+                    Ok(usize::try_from(row.get::<_, i64>(0)?).unwrap_or_default())
+                })
         };
         let mut slot = ChatSlot {
             state: ChatState {

@@ -53,11 +53,10 @@ pub(crate) fn erase_rows(
     rows: &[Seq],
 ) -> Result<u64, EraseError> {
     let number = chat.created.as_i64();
-    let tombstone: Option<i64> = db.query_row(
-        "SELECT deleted_seq FROM chat WHERE created_seq = ?1",
-        [number],
-        |row| row.get(0),
-    )?;
+    let tombstone: Option<i64> =
+        db.query_row("SELECT deleted_seq FROM chat WHERE created_seq = ?1", [number], |row| {
+            row.get(0)
+        })?;
     let Some(tombstone) = tombstone.and_then(Seq::from_i64) else {
         return Err(EraseError::NotDeleted { chat: chat.id.clone() });
     };
@@ -90,9 +89,9 @@ pub(crate) fn erase_rows(
 
 /// Chats that were deleted and are not erased yet.
 pub(crate) fn unfinished(db: &Connection) -> Result<Vec<(Seq, String)>, rusqlite::Error> {
-    db.prepare("SELECT created_seq, chat_id FROM chat WHERE deleted_seq IS NOT NULL AND erased = 0")?
-        .query_map([], |row| {
-            Ok((Seq::from_i64(row.get(0)?).unwrap_or_default(), row.get(1)?))
-        })?
-        .collect()
+    db.prepare(
+        "SELECT created_seq, chat_id FROM chat WHERE deleted_seq IS NOT NULL AND erased = 0",
+    )?
+    .query_map([], |row| Ok((Seq::from_i64(row.get(0)?).unwrap_or_default(), row.get(1)?)))?
+    .collect()
 }

@@ -27,7 +27,8 @@ impl LeaseKey {
     }
 
     fn mac(&self, chat: Seq, claimed: Claimed) -> Hmac<Sha256> {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes a key of any length");
+        let mut mac =
+            Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes a key of any length");
         for part in [chat.get(), claimed.turn.get(), claimed.epoch] {
             mac.update(&part.to_le_bytes());
         }

@@ -3,21 +3,23 @@
 //! Everything that is SQLite's own stays in here and in `sqlite`. What the events mean is left to
 //! `projections`, what clients see of them to `http`.
 
-mod append;
-pub mod turn_guard;
-mod lease;
-mod chats;
 mod admit;
-mod writer;
-mod section;
-mod frames;
-mod recent;
-mod reader;
-mod tail;
-mod witness;
+mod append;
+mod chats;
 mod checkpoint;
 mod erase;
+mod frames;
+mod lease;
+#[cfg(test)]
+mod log_test;
 mod open;
+mod reader;
+mod recent;
+mod section;
+mod tail;
+pub mod turn_guard;
+mod witness;
+mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -108,11 +110,7 @@ pub struct Page {
 
 impl Page {
     /// Joins the pages of several chats into one in order, complete as far as all of them are.
-    pub(crate) fn merge(
-        pages: impl Iterator<Item = Page>,
-        until: Seq,
-        limits: PageLimits,
-    ) -> Page {
+    pub(crate) fn merge(pages: impl Iterator<Item = Page>, until: Seq, limits: PageLimits) -> Page {
         let (mut sections, mut through) = (Vec::new(), until);
         for page in pages {
             through = through.min(page.through);
@@ -565,8 +563,7 @@ impl Log {
 
 impl Shared {
     fn join(&self) {
-        let threads =
-            self.threads.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        let threads = self.threads.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         if let Some(mut threads) = threads {
             threads.checkpointer.stop();
             let _ = threads.writer.join();

@@ -98,8 +98,8 @@ impl Names {
             .prepare_cached("SELECT chat_id FROM chat WHERE created_seq = ?1")?
             .query_row([created.as_i64()], |row| row.get(0))
             .map_err(|_| ReadError::Nameless { what: "chat", seq: created })?;
-        let id = ChatId::parse(&text)
-            .map_err(|_| ReadError::Nameless { what: "chat", seq: created })?;
+        let id =
+            ChatId::parse(&text).map_err(|_| ReadError::Nameless { what: "chat", seq: created })?;
         self.learn_chat(created, &id);
         Ok(ChatRef { id, created })
     }
@@ -146,8 +146,7 @@ impl Names {
     ) -> Result<(), ReadError> {
         let mut first_seq = row.head.first_seq;
         for view in sections(&row.records) {
-            let damaged =
-                |source: BatchError| ReadError::Damaged { seq: first_seq, source };
+            let damaged = |source: BatchError| ReadError::Damaged { seq: first_seq, source };
             let view = view.map_err(damaged)?;
             let last_seq = first_seq.plus(view.n_events).prev();
             if wanted(view.head.chat, first_seq, last_seq) {
@@ -158,9 +157,10 @@ impl Names {
                     None => None,
                 };
                 let message = match view.head.message_id {
-                    Some(text) => Some(MessageId::parse(text).map_err(|_| {
-                        ReadError::Nameless { what: "message", seq: first_seq }
-                    })?),
+                    Some(text) => Some(
+                        MessageId::parse(text)
+                            .map_err(|_| ReadError::Nameless { what: "message", seq: first_seq })?,
+                    ),
                     None => None,
                 };
                 let chat = self.chat(db, view.head.chat)?;

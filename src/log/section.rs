@@ -38,11 +38,7 @@ pub struct Section {
 
 impl Section {
     /// Makes a section from its stored form, its names already resolved.
-    pub(crate) fn from_view(
-        view: &SectionView<'_>,
-        payloads: Bytes,
-        place: Place,
-    ) -> Section {
+    pub(crate) fn from_view(view: &SectionView<'_>, payloads: Bytes, place: Place) -> Section {
         let mut end = 0;
         let slots = view
             .events()

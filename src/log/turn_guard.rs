@@ -288,9 +288,7 @@ pub fn admit<R: Register>(
         Kind::StreamStarted => step.start_turn(),
         Kind::Complete | Kind::Cancelled | Kind::Error => step.end_turn(),
         Kind::CancelRequested => step.cancel_requested(),
-        Kind::Session | Kind::Custom => {
-            check_named_turn(step.chat, candidate).map_err(Into::into)
-        }
+        Kind::Session | Kind::Custom => check_named_turn(step.chat, candidate).map_err(Into::into),
         _ if kind.is_turn_content() => step.turn_content(),
         _ => step.listed(),
     }
@@ -388,9 +386,7 @@ impl<R: Register> Step<'_, R> {
         if let Some(open) = &self.chat.open {
             return Err(Reason::TurnBusy { open: open.id.clone() }.into());
         }
-        let is_new_here = |effect: &Effect| {
-            !matches!(effect, Effect::StartTurn { turn: started, .. } if started == turn)
-        };
+        let is_new_here = |effect: &Effect| !matches!(effect, Effect::StartTurn { turn: started, .. } if started == turn);
         if !self.effects.iter().all(is_new_here)
             || self.register.has_turn(self.chat.created, turn).map_err(Rejection::Register)?
         {
@@ -459,9 +455,7 @@ impl<R: Register> Step<'_, R> {
                 self.chat.n_queued += 1;
                 self.open(Space::Queued, p.queued_message_id.as_str(), true)
             }
-            Event::QueueEdited(p) => {
-                self.must_be_open(Space::Queued, p.queued_message_id.as_str())
-            }
+            Event::QueueEdited(p) => self.must_be_open(Space::Queued, p.queued_message_id.as_str()),
             Event::QueueSendNow(p) => {
                 self.must_be_open(Space::Queued, p.queued_message_id.as_str())
             }
@@ -475,12 +469,8 @@ impl<R: Register> Step<'_, R> {
                 self.chat.n_schedules += 1;
                 self.open(Space::Schedule, p.schedule_id.as_str(), true)
             }
-            Event::ScheduleUpdated(p) => {
-                self.must_be_open(Space::Schedule, p.schedule_id.as_str())
-            }
-            Event::ScheduleFired(p) => {
-                self.must_be_open(Space::Schedule, p.schedule_id.as_str())
-            }
+            Event::ScheduleUpdated(p) => self.must_be_open(Space::Schedule, p.schedule_id.as_str()),
+            Event::ScheduleFired(p) => self.must_be_open(Space::Schedule, p.schedule_id.as_str()),
             Event::ScheduleRemoved(p) => {
                 self.chat.n_schedules = self.chat.n_schedules.saturating_sub(1);
                 self.close(Space::Schedule, p.schedule_id.as_str())

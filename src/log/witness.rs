@@ -91,9 +91,8 @@ fn read_slots(file: &File) -> Result<(Option<Witnessed>, u64), io::Error> {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => continue,
             Err(error) => return Err(error),
         }
-        let u32_at = |at: usize| {
-            u32::from_le_bytes([slot[at], slot[at + 1], slot[at + 2], slot[at + 3]])
-        };
+        let u32_at =
+            |at: usize| u32::from_le_bytes([slot[at], slot[at + 1], slot[at + 2], slot[at + 3]]);
         let u64_at = |at: usize| u64::from(u32_at(at)) | (u64::from(u32_at(at + 4)) << 32);
         if slot[0..4] != MAGIC || u32_at(24) != crc32c::crc32c(&slot[..24]) {
             continue;

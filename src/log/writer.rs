@@ -5,7 +5,6 @@
 //! before, so no reader delays a writer. What waits while one commit syncs is the next one.
 
 use std::collections::HashMap;
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -31,9 +30,6 @@ use super::{EraseError, LogObserver, erase};
 use crate::clock::{Clock, monotonic, random_bytes};
 use crate::sqlite::{CheckpointMode, checkpoint};
 
-/// Chats that the writer keeps in memory; others are loaded again when they are written.
-const CHATS_MAX: NonZeroUsize = NonZeroUsize::new(65_536).expect("not zero");
-
 const INSERT_BATCH: &str = include_str!("sql/insert_batch.sql");
 
 /// What the writer is asked to do.
@@ -43,17 +39,9 @@ pub(crate) enum Command {
     /// Close the turns whose lease ran out, and forget old idempotency keys.
     Sweep,
     /// Give a turn's lease to another producer.
-    TakeLease {
-        chat: ChatId,
-        turn: TurnId,
-        reply: oneshot::Sender<Result<Lease, AppendError>>,
-    },
+    TakeLease { chat: ChatId, turn: TurnId, reply: oneshot::Sender<Result<Lease, AppendError>> },
     /// Erase the payloads of a deleted chat in the rows that start at these seqs.
-    Erase {
-        chat: ChatRef,
-        rows: Vec<Seq>,
-        reply: oneshot::Sender<Result<u64, EraseError>>,
-    },
+    Erase { chat: ChatRef, rows: Vec<Seq>, reply: oneshot::Sender<Result<u64, EraseError>> },
     /// Finish: everything before this is answered, then the thread ends.
     Close,
 }
@@ -232,7 +220,7 @@ impl Writer {
     }
 
     /// Leaves the file at rest: everything in log.db, no WAL, the witness synced.
-    fn finish(mut self) {
+    fn finish(self) {
         if let Err(error) = self.witness.sync() {
             warn!(error = &error as &dyn std::error::Error, "head witness was not synced");
         }
@@ -425,7 +413,10 @@ impl Writer {
         }
         let forgotten = Tables(&self.db).forget_answers(now.plus_ms(-IDEMPOTENCY_TTL_MS));
         if let Err(error) = forgotten {
-            warn!(error = &error as &dyn std::error::Error, "old idempotency keys were not dropped");
+            warn!(
+                error = &error as &dyn std::error::Error,
+                "old idempotency keys were not dropped"
+            );
         }
     }
 
@@ -454,8 +445,7 @@ impl Writer {
         Tables(&self.db).set_epoch(open.started, lease.epoch + 1).map_err(storage)?;
         lease.epoch += 1;
         lease.renewed_at = now;
-        lease.token =
-            self.key.token(created, Claimed { turn: open.started, epoch: lease.epoch });
+        lease.token = self.key.token(created, Claimed { turn: open.started, epoch: lease.epoch });
         let answer = lease.answer();
         self.remember(slot);
         Ok(answer)
