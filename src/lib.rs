@@ -1,5 +1,5 @@
-//! Scrollback: one append-only log for AI chats.
+#![doc = include_str!("architecture.md")]
 
 pub mod clock;
-pub mod log;
 pub mod sqlite;
+pub mod log;
