@@ -1,5 +1,5 @@
 #![doc = include_str!("architecture.md")]
 
 pub mod clock;
-pub mod sqlite;
 pub mod log;
+pub mod sqlite;
