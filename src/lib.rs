@@ -1,5 +1,7 @@
-#![doc = include_str!("architecture.md")]
+//! Scrollback: one append-only log for AI chats.
 
 pub mod clock;
 pub mod log;
+pub mod projector;
+pub mod read_model;
 pub mod sqlite;

@@ -1,0 +1,312 @@
+//! The fold of `search`, and where the text of an assistant's message comes from.
+//!
+//! The event that ends a turn holds no text. A worker takes it from the view of the messages, once
+//! that is past the event; a rebuild, and a worker whose neighbour does not get there, folds the
+//! turn's own events. Both give the same text: a message does not change after its turn.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::Connection;
+use scrollback_projections::message::{Message, Messages};
+use scrollback_projections::search::{Document, DocumentText, Search, document};
+use scrollback_projections::{Description, MessageKey, Projection, Reads, Touch};
+use scrollback_schema::{Kind, Recorded, Seq};
+
+use super::fold::{Fold, Parked, ViewFold, reads_of};
+use super::source::{Source, SourceError};
+use super::store::{self, StoreError, Written};
+use super::view::{Health, View, Wake};
+use crate::log::Scope;
+
+/// How long a worker waits for the messages to get past the end of a turn, at most: a rebuild of
+/// theirs takes longer, and folding the turn again costs less than standing still.
+const NEIGHBOUR_WAIT: Duration = Duration::from_secs(2);
+
+/// Gives the text of finished messages.
+pub(crate) trait Documents: Send {
+    /// The text of the message whose turn this event ends; none if there is no such message.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be told, without text of the chat.
+    fn text_of(
+        &mut self,
+        key: &MessageKey,
+        end: &Recorded,
+    ) -> Result<Option<String>, DocumentError>;
+
+    /// Is shown every event that the messages read, if it wants to be.
+    fn show(&mut self, _event: &Recorded) {}
+
+    /// Whether it wants to be shown events.
+    fn is_shown_all(&self) -> bool {
+        false
+    }
+}
+
+/// Why the text of a message cannot be told.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DocumentError {
+    /// The log could not be read; another try may succeed.
+    #[error("the events of a turn could not be read")]
+    Source(#[from] SourceError),
+    /// The worker is to end.
+    #[error("the worker is ending")]
+    Stopping,
+}
+
+/// The fold of `search`.
+pub(crate) struct SearchFold {
+    fold: Fold<Search>,
+    documents: Box<dyn Documents>,
+}
+
+impl SearchFold {
+    /// A fold that takes texts from `documents`.
+    pub(crate) fn new(documents: Box<dyn Documents>) -> SearchFold {
+        SearchFold { fold: Fold::new(), documents }
+    }
+
+    fn put(
+        &mut self,
+        db: &Connection,
+        event: &Recorded,
+        key: MessageKey,
+    ) -> Result<(), StoreError> {
+        let mut made: Option<Document> = None;
+        if let Err(cannot) = Search::apply(&mut made, event) {
+            self.fold.park(event, cannot.cause);
+            return Ok(());
+        }
+        if let Some(made) = &mut made
+            && made.text == DocumentText::OfMessage
+        {
+            match self.documents.text_of(&key, event) {
+                Ok(Some(text)) => made.text = DocumentText::Known(text),
+                Ok(None) => return Ok(()),
+                Err(error) => return Err(StoreError::Elsewhere(Box::new(error))),
+            }
+        }
+        self.fold.apply_with(db, event, key, |row, _| match row {
+            Some(_) => Err("the message is a document already".to_owned()),
+            None => {
+                *row = made;
+                Ok(())
+            }
+        })
+    }
+}
+
+impl ViewFold for SearchFold {
+    fn description(&self) -> Description {
+        self.fold.description()
+    }
+
+    fn reads(&self, kind: u16) -> Reads {
+        let reads = self.fold.reads(kind);
+        if reads == Reads::Nothing && self.documents.is_shown_all() {
+            return reads_of::<Messages>(kind);
+        }
+        reads
+    }
+
+    fn apply(&mut self, db: &Connection, event: &Recorded) -> Result<(), StoreError> {
+        self.documents.show(event);
+        match Search::touches(event) {
+            Touch::Row(key) if !self.fold.is_parked(event.chat.created) => self.put(db, event, key),
+            Touch::Row(_) | Touch::Nothing => Ok(()),
+            Touch::Chat => self.fold.apply(db, event),
+        }
+    }
+
+    fn park(&mut self, event: &Recorded, cause: String) {
+        self.fold.park(event, cause);
+    }
+
+    fn unpark(&mut self, chat: Seq) {
+        self.fold.unpark(chat);
+    }
+
+    fn parked(&self) -> Vec<Parked> {
+        self.fold.parked()
+    }
+
+    fn n_unsaved(&self) -> usize {
+        self.fold.n_unsaved()
+    }
+
+    fn save(&mut self, tx: &Connection) -> Result<Written, StoreError> {
+        self.fold.save(tx)
+    }
+
+    fn reset(&mut self, parked: Vec<Parked>) {
+        self.fold.reset(parked);
+    }
+}
+
+/// Texts from the view of the messages.
+pub(crate) struct FromView {
+    messages: Arc<View>,
+    /// The view of the search itself, whose worker this is called on.
+    search: Arc<View>,
+    fallback: FromLog,
+}
+
+impl FromView {
+    /// Texts for the worker of `search`.
+    pub(crate) fn new(messages: Arc<View>, search: Arc<View>, source: Arc<dyn Source>) -> FromView {
+        FromView { messages, search, fallback: FromLog::new(source) }
+    }
+
+    /// Waits until the messages are past `seq`; whether they are.
+    fn wait_for(&self, seq: Seq) -> Result<bool, DocumentError> {
+        if self.messages.position().seen >= seq {
+            return Ok(true);
+        }
+        if self.messages.health() != Health::Working {
+            return Ok(false);
+        }
+        self.messages.ring();
+        let is_past = self.messages.wait_past(seq, NEIGHBOUR_WAIT, &self.search);
+        match is_past {
+            Wake::Stop => Err(DocumentError::Stopping),
+            Wake::Work => Ok(self.messages.position().seen >= seq),
+        }
+    }
+
+    fn load(&self, key: &MessageKey) -> Option<Message> {
+        let live = self.messages.live()?;
+        let db = live.pool().get().ok()?;
+        store::load_whole(&db, key).ok()?
+    }
+}
+
+impl Documents for FromView {
+    fn text_of(
+        &mut self,
+        key: &MessageKey,
+        end: &Recorded,
+    ) -> Result<Option<String>, DocumentError> {
+        if self.wait_for(end.seq)?
+            && let Some(message) = self.load(key)
+            && message.head().last_seq >= end.seq
+        {
+            return Ok(Some(document(&message)));
+        }
+        // Parked, deleted, poisoned, or being made anew.
+        self.fallback.text_of(key, end)
+    }
+}
+
+/// Texts from the events of the turn itself.
+pub(crate) struct FromLog {
+    source: Arc<dyn Source>,
+}
+
+impl FromLog {
+    /// Texts from a log.
+    pub(crate) fn new(source: Arc<dyn Source>) -> FromLog {
+        FromLog { source }
+    }
+}
+
+impl Documents for FromLog {
+    fn text_of(
+        &mut self,
+        key: &MessageKey,
+        end: &Recorded,
+    ) -> Result<Option<String>, DocumentError> {
+        let Some(turn) = &end.turn else { return Ok(None) };
+        let message =
+            fold_message(&*self.source, key, turn.started.prev(), end.seq, Scope::Chat(key.chat))?;
+        Ok(message.as_ref().map(document))
+    }
+}
+
+/// Texts from messages that are folded along, in memory, for a rebuild: each event is read once.
+pub(crate) struct Shadow {
+    /// Messages of open turns.
+    open: HashMap<MessageKey, Message>,
+    fallback: FromLog,
+}
+
+impl Shadow {
+    /// Texts for a fold over the whole of a log, which may begin anywhere in it.
+    pub(crate) fn new(source: Arc<dyn Source>) -> Shadow {
+        Shadow { open: HashMap::new(), fallback: FromLog::new(source) }
+    }
+}
+
+impl Documents for Shadow {
+    fn text_of(
+        &mut self,
+        key: &MessageKey,
+        end: &Recorded,
+    ) -> Result<Option<String>, DocumentError> {
+        match (self.open.remove(key), &end.turn) {
+            (Some(message), Some(turn))
+                if message.head().first_seq == turn.started
+                    && message.head().last_seq == end.seq =>
+            {
+                Ok(Some(document(&message)))
+            }
+            // It began before the fold did, or an event did not fit.
+            _ => self.fallback.text_of(key, end),
+        }
+    }
+
+    fn show(&mut self, event: &Recorded) {
+        let is_of_turn = event.turn.is_some();
+        match Messages::touches(event) {
+            Touch::Row(key) if is_of_turn => {
+                let mut message = self.open.remove(&key);
+                let is_start = event.kind() == Some(Kind::StreamStarted);
+                if (is_start || message.is_some()) && Messages::apply(&mut message, event).is_ok() {
+                    self.open.extend(message.map(|message| (key, message)));
+                }
+            }
+            Touch::Chat => self.open.retain(|key, _| key.chat != event.chat.created),
+            Touch::Row(_) | Touch::Nothing => {}
+        }
+    }
+
+    fn is_shown_all(&self) -> bool {
+        true
+    }
+}
+
+/// Folds one message from its events in (`after`, `until`].
+///
+/// Stops before an event that does not fit, as a parked row does.
+///
+/// # Errors
+///
+/// [`SourceError`] if the log cannot be read.
+pub(crate) fn fold_message(
+    source: &dyn Source,
+    key: &MessageKey,
+    after: Seq,
+    until: Seq,
+    scope: Scope,
+) -> Result<Option<Message>, SourceError> {
+    let (mut message, mut after) = (None, after);
+    while after < until {
+        let page = source.page(&scope, after, until)?;
+        for section in &page.sections {
+            for index in section.events_in(after, until) {
+                let Ok(event) = section.recorded(index) else { return Ok(message) };
+                let is_its = match Messages::touches(&event) {
+                    Touch::Row(touched) => touched == *key,
+                    Touch::Chat | Touch::Nothing => false,
+                };
+                if is_its && Messages::apply(&mut message, &event).is_err() {
+                    return Ok(message);
+                }
+            }
+        }
+        after = page.through.max(after.next());
+    }
+    Ok(message)
+}
