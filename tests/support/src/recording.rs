@@ -149,9 +149,9 @@ mod tests {
 {"choices":[{"delta":{"reasoning":"Hm"}}]}
 {"choices":[{"delta":{"content":"Let "}}]}
 {"choices":[{"delta":{"content":"me see"}}]}
-{"choices":[{"delta":{"tool_calls":[{"id":"c1","function":{"name":"look","arguments":"{\"q\""},"index":0}]}}]}
-{"choices":[{"delta":{"tool_calls":[{"function":{"name":"","arguments":": 1}"},"index":0}]}}]}
-{"choices":[{"delta":{},"finish_reason":"tool_calls"}],"usage":{"prompt_tokens":7,"completion_tokens":3}}
+{"choices":[{"delta":{"tool_calls":[{"id":"c1","function":{"name":"look","arguments":"{\"q\""}}]}}]}
+{"choices":[{"delta":{"tool_calls":[{"function":{"name":"","arguments":": 1}"}}]}}]}
+{"choices":[{"delta":{}}],"usage":{"prompt_tokens":7,"completion_tokens":3}}
 "#;
 
     #[test]

@@ -1,4 +1,5 @@
-//! A reader of server-sent events that keeps the bytes: what two readers got is compared as it came.
+//! A reader of server-sent events that keeps the bytes: what two readers got is compared as it
+//! came.
 
 use std::collections::BTreeMap;
 
