@@ -19,8 +19,12 @@ const FORMAT_BINCODE_VARINT: u8 = 1;
 /// The version that this program writes, for every kind.
 pub const PAYLOAD_VERSION: u8 = 1;
 
-type Config = Configuration<LittleEndian, Varint, Limit<PAYLOAD_BYTES_MAX>>;
-const CONFIG: Config = bincode::config::standard().with_limit::<PAYLOAD_BYTES_MAX>();
+/// What reading a payload may claim. bincode counts a number at its full width, eight bytes, even
+/// where it is stored in one: the bound has to be above that for every payload that was written.
+const CLAIM_BYTES_MAX: usize = 8 * PAYLOAD_BYTES_MAX;
+
+type Config = Configuration<LittleEndian, Varint, Limit<CLAIM_BYTES_MAX>>;
+const CONFIG: Config = bincode::config::standard().with_limit::<CLAIM_BYTES_MAX>();
 
 /// Why bytes could not be made, or understood.
 #[derive(Debug, thiserror::Error)]
@@ -74,7 +78,7 @@ pub fn encode<T: Serialize>(value: &T, out: &mut Vec<u8>) -> Result<(), CodecErr
 /// # Errors
 ///
 /// Every variant of [`CodecError`] but `TooLarge`: trailing bytes are refused, and no length within
-/// the bytes can make it allocate more than [`PAYLOAD_BYTES_MAX`].
+/// the bytes can make it allocate more than eight times [`PAYLOAD_BYTES_MAX`].
 pub fn decode<T: DeserializeOwned>(blob: &[u8]) -> Result<T, CodecError> {
     decode_borrowed(blob, CONFIG)
 }

@@ -27,7 +27,8 @@ impl NewEvent {
     }
 }
 
-/// A chat, by its id and by the seq of its `chat_created`: the number that stands for it in the log.
+/// A chat, by its id and by the seq of its `chat_created`: the number that stands for it in the
+/// log.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ChatRef {
     /// The chat's id.

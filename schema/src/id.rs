@@ -141,7 +141,21 @@ id!(
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize,
 )]
+#[serde(try_from = "u64", into = "u64")]
 pub struct Seq(u64);
+
+impl TryFrom<u64> for Seq {
+    type Error = SeqError;
+    fn try_from(seq: u64) -> Result<Seq, SeqError> {
+        Seq::new(seq).ok_or(SeqError::TooLarge)
+    }
+}
+
+impl From<Seq> for u64 {
+    fn from(seq: Seq) -> u64 {
+        seq.0
+    }
+}
 
 impl Seq {
     /// Before the first event.

@@ -12,6 +12,7 @@ pub mod codec;
 pub mod envelope;
 pub mod error_code;
 pub mod event;
+mod free_json;
 pub mod id;
 pub mod limits;
 pub mod migrations;

@@ -9,8 +9,14 @@ pub struct Migration {
     pub name: &'static str,
     /// The statements.
     pub sql: &'static str,
+    /// CRC-32C of the statements when they were released: an edit fails a test.
+    pub crc: u32,
 }
 
 /// Every migration, in order.
-pub const MIGRATIONS: &[Migration] =
-    &[Migration { version: 1, name: "log", sql: include_str!("../migrations/0001_log.sql") }];
+pub const MIGRATIONS: &[Migration] = &[Migration {
+    version: 1,
+    name: "log",
+    sql: include_str!("../migrations/0001_log.sql"),
+    crc: 1_291_812_174,
+}];

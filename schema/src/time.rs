@@ -10,13 +10,26 @@ use serde::{Deserialize, Serialize};
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize,
 )]
+#[serde(from = "i64", into = "i64")]
 pub struct Millis(i64);
 
-/// The last instant that RFC 3339 can write: 9999-12-31T23:59:59.999Z.
-const MILLIS_MAX: i64 = 253_402_300_799_999;
+impl From<i64> for Millis {
+    fn from(ms: i64) -> Millis {
+        Millis::new(ms)
+    }
+}
+
+impl From<Millis> for i64 {
+    fn from(at: Millis) -> i64 {
+        at.0
+    }
+}
+
+/// The last instant that jiff can write in every time zone: 9999-12-30T21:59:59.999Z.
+const MILLIS_MAX: i64 = 253_402_207_199_999;
 
 impl Millis {
-    /// Wraps an instant, held within the years 1970 to 9999.
+    /// Wraps an instant, held within the start of 1970 and the end of 9999, less two days.
     pub const fn new(ms: i64) -> Millis {
         if ms < 0 {
             Millis(0)

@@ -52,7 +52,9 @@ pub struct QueueSendNow {
     pub by: Option<String>,
 }
 
-/// Payload of [`Event::QueueProcessing`](super::Event::QueueProcessing): the hand-off from one turn to the next.
+/// Payload of [`Event::QueueProcessing`](super::Event::QueueProcessing).
+///
+/// The hand-off from one turn to the next.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct QueueProcessing {
     /// The item that leaves the queue.

@@ -156,7 +156,9 @@ pub struct CancelRequested {
     pub by: Option<String>,
 }
 
-/// Payload of [`Event::Complete`](super::Event::Complete); on the wire it also says `status: "completed"`.
+/// Payload of [`Event::Complete`](super::Event::Complete).
+///
+/// On the wire it also says `status: "completed"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Complete {
     /// From the turn's start to its end.
@@ -191,7 +193,9 @@ words!(CancelReason {
     LeaseExpired "lease_expired",
 });
 
-/// Payload of [`Event::Cancelled`](super::Event::Cancelled); on the wire it also says `status: "interrupted"`.
+/// Payload of [`Event::Cancelled`](super::Event::Cancelled).
+///
+/// On the wire it also says `status: "interrupted"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cancelled {
     /// Why.

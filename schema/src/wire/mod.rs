@@ -3,7 +3,8 @@
 //! An event on the wire is an envelope, its fields always in this order:
 //!
 //! ```json
-//! {"chatId":"c1","messageId":"m2","streamId":"t1","seq":42,"at":"2026-11-22T20:52:00.123Z","kind":"assistant_text","payload":{"text":"Hel"}}
+//! {"chatId":"c1","messageId":"m2","streamId":"t1","seq":42,"at":"2026-11-22T20:52:00.123Z",
+//!  "kind":"assistant_text","payload":{"text":"Hel"}}
 //! ```
 //!
 //! The envelope is camelCase; payload fields are snake_case, in the order of the structs in
@@ -22,7 +23,8 @@
 //! - A schedule's `timing` is `{"cron":"0 9 * * 1","time_zone":"Europe/Lisbon"}` (the zone is `UTC`
 //!   if left out) or `{"every_ms":60000}`.
 //! - A kind or version that this program does not know is carried as `"kind":"unknown"` with
-//!   `{"kind":300,"version":1,"data":"01ab"}`: its stored number, version, and bytes in hexadecimal.
+//!   `{"kind":300,"version":1,"data":"01ab"}`: its stored number, version and bytes, the latter in
+//!   hexadecimal.
 //!
 //! No line break ever appears within what is written here, so an envelope is one line of a stream
 //! and of a file. Errors name the place and what was expected, never what was found: that may be a
