@@ -1,4 +1,4 @@
-//! Scrollback: one append-only log for AI chats.
+#![doc = include_str!("architecture.md")]
 
 pub mod clock;
 pub mod log;

@@ -178,6 +178,7 @@ pub(crate) fn reader_pool(path: &Path, n_connections: u32) -> Result<Pool, OpenD
 /// # Errors
 ///
 /// [`OpenDbError`] if SQLite refuses, or says that this is no database.
+#[expect(clippy::disallowed_methods, reason = "this file opens every database")]
 pub(crate) fn open_view_writer(path: &Path) -> Result<Connection, OpenDbError> {
     check_version()?;
     let db = Connection::open(path).map_err(refused(path))?;
@@ -241,4 +242,69 @@ pub(crate) fn checkpoint(
             n_moved: row.get(2)?,
         })
     })
+}
+
+/// How a log is read by somebody who is not its server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OfflineMode {
+    /// Nobody writes and no WAL holds anything: the file alone is the log.
+    AtRest,
+    /// A server writes, or one died: the WAL holds commits.
+    Beside,
+}
+
+/// Opens log.db without writing a byte, to it or beside it.
+///
+/// The WAL index is opened read-only: where no server keeps it, SQLite builds one in memory.
+///
+/// # Errors
+///
+/// [`OpenDbError`] if SQLite refuses, or a newer program made the file.
+#[expect(clippy::disallowed_methods, reason = "this file opens every database")]
+pub(crate) fn open_log_offline(path: &Path, mode: OfflineMode) -> Result<Connection, OpenDbError> {
+    check_version()?;
+    let how = match mode {
+        OfflineMode::AtRest => "mode=ro&immutable=1",
+        OfflineMode::Beside => "mode=ro&readonly_shm=1",
+    };
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_URI;
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let db = Connection::open_with_flags(uri(&absolute, how), flags).map_err(refused(path))?;
+    set_up_offline(&db).map_err(refused(path))?;
+    let found: u32 =
+        db.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(refused(path))?;
+    let known = MIGRATIONS.last().map_or(0, |migration| migration.version);
+    if found > known {
+        return Err(OpenDbError::TooNew { path: path.to_owned(), found, known });
+    }
+    Ok(db)
+}
+
+fn set_up_offline(db: &Connection) -> Result<(), rusqlite::Error> {
+    db.busy_timeout(BUSY_TIMEOUT)?;
+    db.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    db.pragma_update(None, "query_only", "ON")?;
+    db.pragma_update(None, "temp_store", "MEMORY")?;
+    db.pragma_update(None, "cache_size", -4_096)?;
+    db.set_prepared_statement_cache_capacity(32);
+    Ok(())
+}
+
+/// A path as SQLite takes it in a URI: everything but plain characters as `%` and two digits.
+fn uri(path: &Path, how: &str) -> String {
+    use std::fmt::Write;
+    use std::os::unix::ffi::OsStrExt;
+    let mut uri = String::from("file:");
+    for &byte in path.as_os_str().as_bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'.' | b'-' | b'_') {
+            uri.push(char::from(byte));
+        } else {
+            let _ = write!(uri, "%{byte:02X}");
+        }
+    }
+    uri.push('?');
+    uri.push_str(how);
+    uri
 }

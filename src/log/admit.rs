@@ -44,10 +44,37 @@ impl From<rusqlite::Error> for NotAdmitted {
 /// What the rules made of an append: the chat after it, and what to note.
 struct Plan {
     slot: ChatSlot,
-    contexts: Vec<Context>,
+    contexts: Contexts,
     effects: Vec<(Seq, Effect)>,
     /// When the turns that the append touches began.
     starts: Vec<(Seq, Millis)>,
+}
+
+/// Whom the events belong to: all to one, or each to its own.
+enum Contexts {
+    All(Context),
+    Each(Vec<Context>),
+}
+
+impl Contexts {
+    fn get(&self, index: usize) -> &Context {
+        match self {
+            Contexts::All(context) => context,
+            Contexts::Each(contexts) => &contexts[index],
+        }
+    }
+
+    /// Whether two neighbours belong to the same.
+    fn are_alike(&self, one: usize, other: usize) -> bool {
+        match self {
+            Contexts::All(_) => true,
+            Contexts::Each(contexts) => {
+                !contexts[other].defines
+                    && contexts[other].turn == contexts[one].turn
+                    && contexts[other].message == contexts[one].message
+            }
+        }
+    }
 }
 
 /// Whom one event belongs to, names resolved.
@@ -86,6 +113,13 @@ impl Writer {
             let n = append.drafts.len() as u64;
             if let Some(stored) = self.check_lease(slot, token, *first_number, n)? {
                 return Ok(Reply::Stored(stored));
+            }
+            if append.drafts.iter().all(Draft::is_plain_content) {
+                // The hot path: the leased turn is open, which is all the rules there are.
+                let context = Context { turn: slot.turn.clone(), message: None, defines: false };
+                let (slot, contexts) = (slot.clone(), Contexts::All(context));
+                let mut plan = Plan { slot, contexts, effects: Vec::new(), starts: Vec::new() };
+                return self.store(group, at, append, &mut plan);
             }
             adopt(&mut append.drafts, slot);
         }
@@ -131,7 +165,7 @@ impl Writer {
                 turn: draft.turn.as_ref(),
                 message: draft.message.as_ref(),
                 kind: draft.kind,
-                event: draft.event.as_ref(),
+                event: draft.event.as_deref(),
             };
             let n_before = effects.len();
             admit(&mut state, &tables, &mut effects, &candidate).map_err(|error| match error {
@@ -155,6 +189,7 @@ impl Writer {
         // A lease ends with its turn; another turn started since has none yet.
         let lease =
             lease.filter(|_| was_open.is_some() && turn.as_ref().map(|t| t.started) == was_open);
+        let contexts = Contexts::Each(contexts);
         Ok(Plan { slot: ChatSlot { state, turn, lease }, contexts, effects: tagged, starts })
     }
 
@@ -183,12 +218,12 @@ impl Writer {
                 at,
                 first_seq: first_seq.plus(start as u64),
                 first_number: number,
-                context: &plan.contexts[start],
+                context: plan.contexts.get(start),
                 drafts: &append.drafts[start..end],
                 from: start.checked_sub(1).map_or(0, |before| append.drafts[before].end),
                 payloads: &payloads,
             });
-            group.push(&self.db, section, plan.contexts[start].defines)?;
+            group.push(&self.db, section, plan.contexts.get(start).defines)?;
             start = end;
         }
         let last_seq = group.next_seq().prev();
@@ -346,7 +381,7 @@ fn context(
 
 /// Terminal events say how long the turn took; who does not know leaves 0 and the log fills it in.
 fn fill_durations(append: &mut Append, plan: &Plan, at: Millis) {
-    let is_open = |draft: &Draft| match &draft.event {
+    let is_open = |draft: &Draft| match draft.event.as_deref() {
         Some(Event::Complete(p)) => p.duration_ms == 0,
         Some(Event::Cancelled(p)) => p.duration_ms == 0,
         Some(Event::Error(p)) => p.duration_ms == 0,
@@ -356,9 +391,10 @@ fn fill_durations(append: &mut Append, plan: &Plan, at: Millis) {
         return;
     }
     let (mut payloads, mut from) = (Vec::with_capacity(append.payloads.len() + 16), 0);
-    for (draft, context) in append.drafts.iter_mut().zip(&plan.contexts) {
+    for (index, draft) in append.drafts.iter_mut().enumerate() {
+        let context = plan.contexts.get(index);
         let fill = is_open(draft);
-        match (&mut draft.event, &context.turn) {
+        match (draft.event.as_deref_mut(), &context.turn) {
             (Some(event), Some(turn)) if fill => {
                 let started_at = plan.started_at(turn).unwrap_or(at);
                 set_duration(event, at.since_ms(started_at));
@@ -388,15 +424,13 @@ impl Plan {
     }
 }
 
-fn section_end(drafts: &[Draft], contexts: &[Context], start: usize) -> usize {
+fn section_end(drafts: &[Draft], contexts: &Contexts, start: usize) -> usize {
     let from = start.checked_sub(1).map_or(0, |before| drafts[before].end);
     let mut end = start + 1;
     while end < drafts.len()
         && end - start < SECTION_EVENTS_MAX
         && drafts[end].end - from <= BATCH_BYTES_SOFT
-        && !contexts[end].defines
-        && contexts[end].turn == contexts[start].turn
-        && contexts[end].message == contexts[start].message
+        && contexts.are_alike(start, end)
     {
         end += 1;
     }

@@ -35,7 +35,7 @@ pub(crate) struct Draft {
     /// Where the payload ends in `Append::payloads`.
     pub(crate) end: usize,
     /// The event itself, where the turn guard has to look into it.
-    pub(crate) event: Option<Event>,
+    pub(crate) event: Option<Box<Event>>,
 }
 
 /// Who appends.
@@ -63,6 +63,13 @@ pub struct Idempotency {
     pub receipt: String,
 }
 
+impl Draft {
+    /// Whether the open turn is all that has to be known of it.
+    pub(crate) fn is_plain_content(&self) -> bool {
+        self.event.is_none() && Kind::from_number(self.kind).is_some_and(Kind::is_turn_content)
+    }
+}
+
 impl Append {
     /// Prepares events for a chat.
     ///
@@ -85,7 +92,7 @@ impl Append {
                     kind: kind.number(),
                     version: PAYLOAD_VERSION,
                     end: append.payloads.len(),
-                    event: is_looked_into(kind).then_some(new.event),
+                    event: is_looked_into(kind).then(|| Box::new(new.event)),
                 },
             )?;
         }
@@ -109,7 +116,7 @@ impl Append {
                     kind: stored.kind,
                     version: stored.version,
                     end: append.payloads.len(),
-                    event: stored.event,
+                    event: stored.event.map(Box::new),
                 },
             )?;
         }

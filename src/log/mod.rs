@@ -12,12 +12,14 @@ mod frames;
 mod lease;
 #[cfg(test)]
 mod log_test;
+pub mod offline;
 mod open;
 mod reader;
 mod recent;
 mod section;
 mod tail;
 pub mod turn_guard;
+pub mod verify;
 mod witness;
 mod writer;
 

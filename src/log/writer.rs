@@ -78,7 +78,7 @@ pub(crate) struct Writer {
     pub(crate) clock: Clock,
     pub(crate) key: LeaseKey,
     pub(crate) chats: LruCache<ChatId, ChatSlot>,
-    /// Chats whose open turn is leased, with the instant at which it runs out.
+    /// Chats whose open turn is leased, with an instant before which it does not run out.
     pub(crate) leased: HashMap<ChatId, Millis>,
     pub(crate) head: Seq,
     pub(crate) last_at: Millis,
@@ -356,8 +356,11 @@ impl Writer {
     /// Keeps a chat's slot, and when its lease runs out.
     pub(crate) fn remember(&mut self, slot: ChatSlot) {
         match &slot.lease {
+            // A renewal moves the expiry on; the sweep finds that out when it comes to the old one.
             Some(lease) => {
-                self.leased.insert(slot.state.id.clone(), lease.expires_at());
+                if !self.leased.contains_key(&slot.state.id) {
+                    self.leased.insert(slot.state.id.clone(), lease.expires_at());
+                }
             }
             None => {
                 self.leased.remove(&slot.state.id);
@@ -396,6 +399,9 @@ impl Writer {
         let mut appends = Vec::new();
         for chat in expired {
             match self.slot(&chat) {
+                Ok(Some(ChatSlot { lease: Some(lease), .. })) if lease.expires_at() > now => {
+                    self.leased.insert(chat, lease.expires_at());
+                }
                 Ok(Some(slot)) if slot.lease.is_some() => {
                     appends.extend(closing(&slot, CancelReason::LeaseExpired));
                 }

@@ -1,0 +1,425 @@
+//! The log as somebody reads it who is not its server: beside a running one, or when none runs.
+//!
+//! Nothing is ever written: not a byte of the files, and no file beside them. Reads are short
+//! transactions, page by page, so that a running server's checkpoints are never held up. What is
+//! read has the same form as the server's own reads.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use rusqlite::{Connection, OptionalExtension};
+use scrollback_schema::{ChatId, ChatRef, MessageId, Millis, Seq, TurnId, TurnRef};
+
+use super::reader::{self, Names};
+use super::{Page, PageLimits, ReadError, Scope};
+use crate::sqlite::{OfflineMode, OpenDbError, open_log_offline};
+
+/// Why a directory's log cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum OfflineError {
+    /// There is no log.
+    #[error("there is no log in {}; name its directory with --data, or begin one with `scrollback serve`", dir.display())]
+    Missing {
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// Commits wait in a WAL without the index that goes with it.
+    #[error(
+        "{} has commits that its copy of log.db-shm is missing for; make an empty one \
+         (`touch {}`) or run `scrollback serve` there once",
+        wal.display(), shm.display()
+    )]
+    NoIndex {
+        /// The WAL.
+        wal: PathBuf,
+        /// The file that is missing.
+        shm: PathBuf,
+    },
+    /// The directory or a file in it cannot be looked at.
+    #[error("cannot look at {}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The operating system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file is shorter than its own header says.
+    #[error(
+        "{} is cut short: {found} of {expected} bytes are there; put back the last backup",
+        path.display()
+    )]
+    CutShort {
+        /// The file.
+        path: PathBuf,
+        /// Bytes that its header promises.
+        expected: u64,
+        /// Bytes that there are.
+        found: u64,
+    },
+    /// The file is no database, or its first pages are ruined.
+    #[error("{} is no log that can be read; put back the last backup", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// SQLite's reason.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// The file is empty, or some other program's.
+    #[error("{} is no log of Scrollback's; name the right directory with --data", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// SQLite refused.
+    #[error(transparent)]
+    Open(#[from] OpenDbError),
+    /// Something in the log could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// A server began to write while the file was read as one at rest.
+    #[error("a server was started on {} meanwhile; run the command again", dir.display())]
+    Changed {
+        /// The directory.
+        dir: PathBuf,
+    },
+}
+
+impl From<rusqlite::Error> for OfflineError {
+    fn from(error: rusqlite::Error) -> OfflineError {
+        OfflineError::Read(error.into())
+    }
+}
+
+/// What a file at rest looks like; it looks different once somebody has written to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    mode: OfflineMode,
+    n_bytes: u64,
+    modified: Option<SystemTime>,
+}
+
+/// A log that is only read.
+#[derive(Debug)]
+pub struct OfflineLog {
+    dir: PathBuf,
+    db: Connection,
+    stamp: Stamp,
+    names: Names,
+    log_id: String,
+}
+
+impl OfflineLog {
+    /// Opens the log of a data directory, whether a server runs on it or not.
+    ///
+    /// # Errors
+    ///
+    /// [`OfflineError`]; nothing was written in any case.
+    pub fn open(dir: &Path) -> Result<OfflineLog, OfflineError> {
+        let stamp = stamp(dir)?;
+        let path = dir.join("log.db");
+        let db = open_log_offline(&path, stamp.mode).map_err(|error| damage(&path, error))?;
+        if schema_version(&db)? == 0 {
+            return Err(OfflineError::Foreign { path });
+        }
+        let log_id = db
+            .query_row("SELECT value FROM meta WHERE name = 'log_id'", [], |row| {
+                Ok(String::from_utf8_lossy(row.get_ref(0)?.as_bytes()?).into_owned())
+            })
+            .optional()?
+            .unwrap_or_default();
+        Ok(OfflineLog { dir: dir.to_owned(), db, stamp, names: Names::default(), log_id })
+    }
+
+    /// The directory that it was opened in.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The id that the log got when it was made.
+    pub fn log_id(&self) -> &str {
+        &self.log_id
+    }
+
+    /// Whether nobody else has the file open.
+    pub fn is_at_rest(&self) -> bool {
+        self.stamp.mode == OfflineMode::AtRest
+    }
+
+    /// The seq of the last committed event at this moment.
+    ///
+    /// # Errors
+    ///
+    /// [`OfflineError`] if it cannot be read.
+    pub fn head(&mut self) -> Result<Seq, OfflineError> {
+        self.read(|db, _| Ok(head_of(db)?))
+    }
+
+    /// Reads a page: everything of the scope in (`after`, `page.through`].
+    ///
+    /// # Errors
+    ///
+    /// [`OfflineError`] if it cannot be read.
+    pub fn page(
+        &mut self,
+        scope: &Scope,
+        after: Seq,
+        until: Seq,
+        limits: PageLimits,
+    ) -> Result<Page, OfflineError> {
+        self.read(|db, names| reader::page(db, names, None, scope, after, until, limits))
+    }
+
+    /// Looks a chat up by its id; the seq is that of its tombstone.
+    ///
+    /// # Errors
+    ///
+    /// [`OfflineError`] if it cannot be read.
+    pub fn find_chat(
+        &mut self,
+        id: &ChatId,
+    ) -> Result<Option<(ChatRef, Option<Seq>)>, OfflineError> {
+        const SQL: &str = "SELECT created_seq, deleted_seq FROM chat WHERE chat_id = ?1";
+        self.read(|db, _| {
+            let found = db
+                .prepare_cached(SQL)?
+                .query_row([id.as_str()], |row| Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?)))
+                .optional()?;
+            Ok(found.and_then(|(created, deleted)| {
+                let chat = ChatRef { id: id.clone(), created: Seq::from_i64(created)? };
+                Some((chat, deleted.and_then(Seq::from_i64)))
+            }))
+        })
+    }
+
+    /// Looks turns up by their id, each with its chat's number and the seq of its end: an id is
+    /// unique within a chat only.
+    ///
+    /// # Errors
+    ///
+    /// [`OfflineError`] if it cannot be read.
+    pub fn find_turns(&mut self, id: &TurnId) -> Result<Vec<FoundTurn>, OfflineError> {
+        self.turns_where("turn_id = ?1", id.as_str())
+    }
+
+    /// Looks assistant's messages up by their id, as the turns that produce them.
+    ///
+    /// # Errors
+    ///
+    /// [`OfflineError`] if it cannot be read.
+    pub fn find_turns_of_message(
+        &mut self,
+        id: &MessageId,
+    ) -> Result<Vec<FoundTurn>, OfflineError> {
+        self.turns_where("message_id = ?1", id.as_str())
+    }
+
+    fn turns_where(&mut self, condition: &str, id: &str) -> Result<Vec<FoundTurn>, OfflineError> {
+        let sql = format!(
+            "SELECT turn.chat, chat_id, started_seq, turn_id, message_id, ended_seq
+             FROM turn JOIN chat ON created_seq = turn.chat
+             WHERE {condition} ORDER BY started_seq LIMIT 100"
+        );
+        self.read(|db, _| {
+            let mut statement = db.prepare_cached(&sql)?;
+            let rows = statement.query_map([id], |row| {
+                let text = |index| row.get::<_, String>(index);
+                let seq = |index| row.get::<_, i64>(index);
+                Ok((seq(0)?, text(1)?, seq(2)?, text(3)?, text(4)?, row.get(5)?))
+            })?;
+            let mut turns = Vec::new();
+            for row in rows {
+                turns.extend(found_turn(row?));
+            }
+            Ok(turns)
+        })
+    }
+
+    /// The seq before the first event that was committed at `at` or later.
+    ///
+    /// # Errors
+    ///
+    /// [`OfflineError`] if it cannot be read.
+    pub fn seq_before(&mut self, at: Millis) -> Result<Seq, OfflineError> {
+        const SQL: &str = "SELECT first_seq, at_ms FROM log
+                           WHERE first_seq <= ?1 ORDER BY first_seq DESC LIMIT 1";
+        self.read(|db, _| {
+            let row_at = |seq: Seq| -> Result<Option<(Seq, Millis)>, rusqlite::Error> {
+                db.prepare_cached(SQL)?
+                    .query_row([seq.as_i64()], |row| {
+                        let first = Seq::from_i64(row.get(0)?).unwrap_or_default();
+                        Ok((first, Millis::new(row.get(1)?)))
+                    })
+                    .optional()
+            };
+            // Rows in (low, high] are in question: low is older than `at`, high is not.
+            let (mut low, mut high) = (Seq::ZERO, head_of(db)?.next());
+            while low.next() < high {
+                let middle = Seq::new(low.get().midpoint(high.get())).unwrap_or(low);
+                match row_at(middle)? {
+                    Some((first, row_at)) if row_at >= at => high = first.max(low.next()),
+                    _ => low = middle,
+                }
+                if high == low.next() {
+                    break;
+                }
+            }
+            Ok(high.prev())
+        })
+    }
+
+    /// Runs `f` in one short read transaction, and again if the file turned out not to be at rest.
+    pub(crate) fn read<T>(
+        &mut self,
+        mut f: impl FnMut(&Connection, &mut Names) -> Result<T, ReadError>,
+    ) -> Result<T, OfflineError> {
+        for _ in 0..3 {
+            if self.stamp.mode == OfflineMode::Beside {
+                return Ok(transaction(&self.db, &mut self.names, &mut f)?);
+            }
+            if stamp(&self.dir)? == self.stamp {
+                let result = transaction(&self.db, &mut self.names, &mut f);
+                if stamp(&self.dir)? == self.stamp {
+                    return Ok(result?);
+                }
+            }
+            *self = OfflineLog::open(&self.dir)?;
+        }
+        Err(OfflineError::Changed { dir: self.dir.clone() })
+    }
+
+    /// Runs `f` once, in one short read transaction.
+    ///
+    /// # Errors
+    ///
+    /// [`OfflineError::Changed`] if the file was at rest before and is not any more: what `f` saw
+    /// may then be half of it.
+    pub(crate) fn read_once<T, E: From<rusqlite::Error>>(
+        &mut self,
+        f: impl FnOnce(&Connection) -> Result<T, E>,
+    ) -> Result<Result<T, E>, OfflineError> {
+        let changed = || OfflineError::Changed { dir: self.dir.clone() };
+        let at_rest = self.stamp.mode == OfflineMode::AtRest;
+        if at_rest && stamp(&self.dir)? != self.stamp {
+            return Err(changed());
+        }
+        let result = in_transaction(&self.db, f);
+        if at_rest && stamp(&self.dir)? != self.stamp {
+            return Err(changed());
+        }
+        Ok(result)
+    }
+}
+
+/// A turn, as the tables tell it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundTurn {
+    /// Its chat.
+    pub chat: ChatRef,
+    /// Its ids and its start.
+    pub turn: TurnRef,
+    /// The seq of its terminal event.
+    pub ended: Option<Seq>,
+}
+
+fn found_turn(row: (i64, String, i64, String, String, Option<i64>)) -> Option<FoundTurn> {
+    let (chat, chat_id, started, turn, message, ended) = row;
+    Some(FoundTurn {
+        chat: ChatRef { id: ChatId::parse(&chat_id).ok()?, created: Seq::from_i64(chat)? },
+        turn: TurnRef {
+            id: TurnId::parse(&turn).ok()?,
+            message: MessageId::parse(&message).ok()?,
+            started: Seq::from_i64(started)?,
+        },
+        ended: ended.and_then(Seq::from_i64),
+    })
+}
+
+/// The last seq of the log, as one transaction sees it.
+pub(crate) fn head_of(db: &Connection) -> Result<Seq, rusqlite::Error> {
+    const SQL: &str = "SELECT first_seq + n_events - 1 FROM log ORDER BY first_seq DESC LIMIT 1";
+    let head: Option<i64> = db.prepare_cached(SQL)?.query_row([], |row| row.get(0)).optional()?;
+    Ok(head.and_then(Seq::from_i64).unwrap_or_default())
+}
+
+fn transaction<T>(
+    db: &Connection,
+    names: &mut Names,
+    f: &mut impl FnMut(&Connection, &mut Names) -> Result<T, ReadError>,
+) -> Result<T, ReadError> {
+    in_transaction(db, |db| f(db, names))
+}
+
+fn in_transaction<T, E: From<rusqlite::Error>>(
+    db: &Connection,
+    f: impl FnOnce(&Connection) -> Result<T, E>,
+) -> Result<T, E> {
+    let tx = db.unchecked_transaction()?;
+    let result = f(&tx)?;
+    tx.finish()?;
+    Ok(result)
+}
+
+/// The version of the tables; 0 in a file that has none of ours.
+fn schema_version(db: &Connection) -> Result<u32, rusqlite::Error> {
+    db.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+/// Why a file is not opened, where the file is the reason.
+fn damage(path: &Path, error: OpenDbError) -> OfflineError {
+    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+    match error {
+        OpenDbError::Sqlite { source, .. }
+            if matches!(source.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase)) =>
+        {
+            match bytes_promised(path) {
+                Ok((expected, found)) if found < expected => {
+                    OfflineError::CutShort { path: path.to_owned(), expected, found }
+                }
+                _ => OfflineError::Damaged { path: path.to_owned(), source },
+            }
+        }
+        error => OfflineError::Open(error),
+    }
+}
+
+/// The bytes that the header of a database promises, and those that there are.
+fn bytes_promised(path: &Path) -> Result<(u64, u64), std::io::Error> {
+    let mut file = std::fs::File::open(path)?;
+    let (mut header, found) = ([0u8; 100], file.metadata()?.len());
+    file.read_exact(&mut header)?;
+    if !header.starts_with(b"SQLite format 3\0") {
+        return Ok((0, found));
+    }
+    let page_bytes = match u16::from_be_bytes([header[16], header[17]]) {
+        1 => 65_536,
+        n => u64::from(n),
+    };
+    let n_pages = u32::from_be_bytes([header[28], header[29], header[30], header[31]]);
+    Ok((page_bytes * u64::from(n_pages), found))
+}
+
+/// How the files of a directory have to be read just now.
+fn stamp(dir: &Path) -> Result<Stamp, OfflineError> {
+    let path = dir.join("log.db");
+    let (wal, shm) = (dir.join("log.db-wal"), dir.join("log.db-shm"));
+    let log = match std::fs::metadata(&path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(OfflineError::Missing { dir: dir.to_owned() });
+        }
+        Err(source) => return Err(OfflineError::Io { path, source }),
+    };
+    let wal_bytes = std::fs::metadata(&wal).ok().map(|wal| wal.len());
+    let mode = match (wal_bytes, shm.exists()) {
+        (Some(_), true) => OfflineMode::Beside,
+        (None | Some(0), _) => OfflineMode::AtRest,
+        (Some(_), false) => return Err(OfflineError::NoIndex { wal, shm }),
+    };
+    Ok(Stamp { mode, n_bytes: log.len(), modified: log.modified().ok() })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,92 @@
+//! What the files say as files: the head witness, SQLite's own check.
+
+use std::path::Path;
+
+use rusqlite::Connection;
+use scrollback_schema::Seq;
+
+use super::finding::Finding;
+use crate::log::offline::OfflineError;
+use crate::log::reader::{Flow, rows_after};
+use crate::log::witness::{self, Witnessed};
+
+/// Findings of SQLite's that are passed on; a ruined file has one for each of its pages.
+const SQLITE_FINDINGS_MAX: usize = 100;
+
+/// Tables and indexes that are small beside the log; a check of them holds up no server for long.
+const SIDE_TABLES: [&str; 5] = ["meta", "chat", "turn", "register", "idempotency"];
+
+/// Compares the head witness with the log. `witnessed` was read before `head`, so that it cannot be
+/// ahead of it by an event that was committed in between.
+pub(crate) fn head_witness(
+    db: &Connection,
+    witnessed: Witnessed,
+    head: Seq,
+) -> Result<Option<Finding>, rusqlite::Error> {
+    let disagrees = |what: &str| {
+        let what = what.to_owned();
+        Some(Finding::Witness { witness: witnessed.head, head, what })
+    };
+    if witnessed.head > head {
+        return Ok(disagrees("its tail is gone"));
+    }
+    if witnessed.head == Seq::ZERO {
+        return Ok(None);
+    }
+    let mut matches = false;
+    rows_after::<rusqlite::Error>(db, witnessed.head.prev(), |row| {
+        matches = row.head.last_seq() == witnessed.head && row.checksum == witnessed.checksum;
+        Ok(Flow::Stop)
+    })?;
+    Ok(if matches { None } else { disagrees("the row there is another one") })
+}
+
+/// Reads the witness of a directory.
+pub(crate) fn read_witness(dir: &Path) -> Result<Option<Witnessed>, OfflineError> {
+    let path = dir.join("head");
+    witness::read(&path).map_err(|source| OfflineError::Io { path, source })
+}
+
+/// How much of the file SQLite is asked to check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// Every page.
+    All,
+    /// The writer's tables: the rows of the log were all read already, and a check of the whole
+    /// file would keep a running server's WAL from being moved.
+    SideTables,
+}
+
+/// Runs SQLite's own check.
+pub(crate) fn quick_check(
+    db: &Connection,
+    extent: Extent,
+    found: &mut dyn FnMut(Finding),
+) -> Result<(), rusqlite::Error> {
+    match extent {
+        Extent::All => check(db, None, found),
+        Extent::SideTables => {
+            SIDE_TABLES.iter().try_for_each(|table| check(db, Some(table), found))
+        }
+    }
+}
+
+fn check(
+    db: &Connection,
+    table: Option<&str>,
+    found: &mut dyn FnMut(Finding),
+) -> Result<(), rusqlite::Error> {
+    let sql = match table {
+        Some(table) => format!("PRAGMA quick_check('{table}')"),
+        None => format!("PRAGMA quick_check({SQLITE_FINDINGS_MAX})"),
+    };
+    let mut statement = db.prepare(&sql)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let words: String = row.get(0)?;
+        for line in words.lines().filter(|line| *line != "ok" && !line.starts_with("***")) {
+            found(Finding::Sqlite { detail: line.to_owned() });
+        }
+    }
+    Ok(())
+}
