@@ -68,6 +68,7 @@ pub fn monotonic() -> Instant {
 /// # Panics
 ///
 /// If the operating system has none to give: nothing safe can be done then.
+#[expect(clippy::disallowed_methods, reason = "this is the one source of randomness")]
 pub fn random_bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).expect("the operating system gives random bytes");

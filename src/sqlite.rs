@@ -2,6 +2,8 @@
 //!
 //! What the tables mean is left to `log` and `read_model`.
 
+#![expect(clippy::disallowed_methods, reason = "this is where databases are opened")]
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 

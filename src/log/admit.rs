@@ -2,23 +2,16 @@
 //!
 //! Nothing of an append is written until all of its events are admitted.
 
-use std::sync::OnceLock;
-
 use bytes::Bytes;
-use scrollback_schema::batch::{BatchBuilder, EventHead, SectionHead};
 use scrollback_schema::codec::encode_payload;
-use scrollback_schema::limits::BATCH_BYTES_SOFT;
-use scrollback_schema::{ChatRef, Event, Kind, MessageId, Millis, Seq, TurnRef};
+use scrollback_schema::{Event, Kind, Millis, Seq, TurnRef};
 
 use super::append::{Append, AppendError, Appended, Claim, Draft, Lease, Refusal};
 use super::chats::{Answer, ChatSlot, LeaseState, Tables};
 use super::lease::Claimed;
-use super::section::{Section, Slot};
+use super::placed::{Context, Contexts, Part, make_section, section_end};
 use super::turn_guard::{Candidate, ChatState, Effect, Reason, Rejection, admit};
 use super::writer::{Group, Reply, StoredBefore, Writer};
-
-/// Events of one section: what a reader of a page has to take or leave as one.
-const SECTION_EVENTS_MAX: usize = 1_000;
 
 /// Why an append did not join the commit.
 #[derive(Debug)]
@@ -48,42 +41,6 @@ struct Plan {
     effects: Vec<(Seq, Effect)>,
     /// When the turns that the append touches began.
     starts: Vec<(Seq, Millis)>,
-}
-
-/// Whom the events belong to: all to one, or each to its own.
-enum Contexts {
-    All(Context),
-    Each(Vec<Context>),
-}
-
-impl Contexts {
-    fn get(&self, index: usize) -> &Context {
-        match self {
-            Contexts::All(context) => context,
-            Contexts::Each(contexts) => &contexts[index],
-        }
-    }
-
-    /// Whether two neighbours belong to the same.
-    fn are_alike(&self, one: usize, other: usize) -> bool {
-        match self {
-            Contexts::All(_) => true,
-            Contexts::Each(contexts) => {
-                !contexts[other].defines
-                    && contexts[other].turn == contexts[one].turn
-                    && contexts[other].message == contexts[one].message
-            }
-        }
-    }
-}
-
-/// Whom one event belongs to, names resolved.
-#[derive(Debug, Clone, PartialEq)]
-struct Context {
-    turn: Option<TurnRef>,
-    message: Option<MessageId>,
-    /// Starts a section whatever came before: it defines a chat or a turn.
-    defines: bool,
 }
 
 impl Writer {
@@ -422,81 +379,4 @@ impl Plan {
     fn started_at(&self, turn: &TurnRef) -> Option<Millis> {
         self.starts.iter().find(|(started, _)| *started == turn.started).map(|(_, at)| *at)
     }
-}
-
-fn section_end(drafts: &[Draft], contexts: &Contexts, start: usize) -> usize {
-    let from = start.checked_sub(1).map_or(0, |before| drafts[before].end);
-    let mut end = start + 1;
-    while end < drafts.len()
-        && end - start < SECTION_EVENTS_MAX
-        && drafts[end].end - from <= BATCH_BYTES_SOFT
-        && contexts.are_alike(start, end)
-    {
-        end += 1;
-    }
-    end
-}
-
-struct Part<'a> {
-    chat: &'a ChatRef,
-    at: Millis,
-    first_seq: Seq,
-    first_number: Option<u64>,
-    context: &'a Context,
-    drafts: &'a [Draft],
-    from: usize,
-    payloads: &'a Bytes,
-}
-
-fn make_section(part: Part<'_>) -> Section {
-    let to = part.drafts.last().map_or(part.from, |draft| draft.end);
-    let slots = part
-        .drafts
-        .iter()
-        .map(|draft| Slot {
-            kind: draft.kind,
-            version: draft.version,
-            end: u32::try_from(draft.end - part.from)
-                .expect("an append is bounded far below 4 GiB"),
-        })
-        .collect();
-    Section {
-        first_seq: part.first_seq,
-        at: part.at,
-        chat: part.chat.clone(),
-        turn: part.context.turn.clone(),
-        message: part.context.message.clone(),
-        first_number: part.first_number,
-        slots,
-        payloads: part.payloads.slice(part.from..to),
-        frames: OnceLock::new(),
-    }
-}
-
-/// Adds a section to a row under construction.
-pub(crate) fn push_section(row: &mut BatchBuilder, section: &Section, defines: bool) {
-    let mut from = 0;
-    let heads: Vec<EventHead> = section
-        .slots
-        .iter()
-        .map(|slot| {
-            let payload_len = slot.end - from;
-            from = slot.end;
-            EventHead { kind: slot.kind, version: slot.version, payload_len }
-        })
-        .collect();
-    let is = |kind: Kind| defines && section.slots[0].kind == kind.number();
-    let head = SectionHead {
-        chat: section.chat.created,
-        chat_id: is(Kind::ChatCreated).then_some(section.chat.id.as_str()),
-        turn: section.turn.as_ref().map(|turn| turn.started),
-        turn_ids: section
-            .turn
-            .as_ref()
-            .filter(|_| is(Kind::StreamStarted))
-            .map(|turn| (turn.id.as_str(), turn.message.as_str())),
-        message_id: section.message.as_ref().map(MessageId::as_str),
-        first_number: section.first_number,
-    };
-    row.push(&head, &heads, &section.payloads);
 }

@@ -265,7 +265,7 @@ async fn an_erased_chat_leaves_no_byte_of_its_text() {
         .await
         .unwrap();
     let entry = fixture.log.find_chat(&chat("a")).await.unwrap().unwrap();
-    assert_eq!(fixture.log.unfinished_erasures().unwrap(), [entry.chat.clone()]);
+    assert_eq!(fixture.log.unfinished_erasures().unwrap(), std::slice::from_ref(&entry.chat));
     assert_eq!(fixture.log.erase(&entry.chat).await.unwrap(), 53);
     assert!(!holds(fixture.dir.path()));
     assert_eq!(fixture.log.unfinished_erasures().unwrap(), []);

@@ -19,10 +19,11 @@ use scrollback_schema::{ChatId, ChatRef, Event, Millis, NewEvent, Seq, TurnId};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{Span, debug, error, info, warn};
 
-use super::admit::{NotAdmitted, push_section};
+use super::admit::NotAdmitted;
 use super::append::{Append, AppendError, Appended, Lease};
 use super::chats::{ChatSlot, Tables};
 use super::lease::{Claimed, LeaseKey};
+use super::placed::push_section;
 use super::recent::{Recent, Wakes};
 use super::section::Section;
 use super::witness::Witness;
@@ -33,6 +34,7 @@ use crate::sqlite::{CheckpointMode, checkpoint};
 const INSERT_BATCH: &str = include_str!("sql/insert_batch.sql");
 
 /// What the writer is asked to do.
+#[expect(clippy::large_enum_variant, reason = "almost every command is the large one")]
 pub(crate) enum Command {
     /// Append events.
     Append(Job),
