@@ -18,12 +18,12 @@
 use std::fmt;
 
 use scrollback_schema::MessageId;
+use scrollback_schema::event::CancelReason;
 use serde::ser::{SerializeMap, SerializeStruct};
 use serde::{Serialize, Serializer};
 
 use crate::json::{
     AttachmentJson, FailureJson, Joined, List, PlanEntryJson, Raw, UsageJson, entry_if_some,
-    origin_name, reason_name,
 };
 use crate::message::{Failure, Message, Part, Role, StreamStatus, Text, Tool};
 
@@ -84,7 +84,7 @@ impl Serialize for MessageView<'_> {
         out.serialize_field("turn_id", &turn_id)?;
         let user_message_id = turn.and_then(|turn| turn.user_message_id.as_ref());
         out.serialize_field("user_message_id", &user_message_id.map(MessageId::as_str))?;
-        out.serialize_field("origin", &turn.map(|turn| origin_name(turn.origin)))?;
+        out.serialize_field("origin", &turn.map(|turn| turn.origin.name()))?;
         out.serialize_field("provider", &turn.map(|turn| &turn.provider))?;
         out.serialize_field("model", &turn.and_then(|turn| turn.model.as_ref()))?;
         out.serialize_field("usage", &head.usage.as_ref().map(UsageJson))?;
@@ -93,7 +93,7 @@ impl Serialize for MessageView<'_> {
         out.serialize_field("duration_ms", &turn.and_then(|turn| turn.duration_ms))?;
         out.serialize_field("error", &self.0.failure().map(FailureJson))?;
         let interrupted = turn.and_then(|turn| turn.interrupted);
-        out.serialize_field("interrupt_reason", &interrupted.map(reason_name))?;
+        out.serialize_field("interrupt_reason", &interrupted.map(CancelReason::name))?;
         out.serialize_field("first_seq", &head.first_seq.get())?;
         out.serialize_field("last_seq", &head.last_seq.get())?;
         out.serialize_field("created_at", &head.created_at.to_string())?;

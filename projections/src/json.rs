@@ -4,9 +4,7 @@
 
 use std::fmt;
 
-use scrollback_schema::event::{
-    Attachment, CancelReason, JsonText, Origin, Phase, PlanEntry, Timing, ToolEvent,
-};
+use scrollback_schema::event::{Attachment, JsonText, PlanEntry, Timing, ToolEvent};
 use serde::ser::{SerializeMap, SerializeStruct};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -114,7 +112,7 @@ impl Serialize for UsageJson<'_> {
         out.serialize_field("input_tokens", &self.0.input_tokens)?;
         out.serialize_field("output_tokens", &self.0.output_tokens)?;
         out.serialize_field("context_window", &self.0.context_window)?;
-        out.serialize_field("percentage", &self.0.percentage())?;
+        out.serialize_field("percentage", &self.0.percentage)?;
         out.serialize_field("cost_usd", &self.0.cost_usd)?;
         out.end()
     }
@@ -129,7 +127,7 @@ impl Serialize for FailureJson<'_> {
         let mut out = serializer.serialize_struct("Failure", 4)?;
         out.serialize_field("code", code.name())?;
         out.serialize_field("message", message)?;
-        out.serialize_field("phase", phase_name(*phase))?;
+        out.serialize_field("phase", phase.name())?;
         out.serialize_field("retryable", retryable)?;
         out.end()
     }
@@ -149,37 +147,5 @@ impl Serialize for TimingJson<'_> {
             Timing::Interval { every_ms } => out.serialize_entry("every_ms", every_ms)?,
         }
         out.end()
-    }
-}
-
-/// The name of a phase on the wire.
-pub(crate) const fn phase_name(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Setup => "setup",
-        Phase::Stream => "stream",
-        Phase::Tool => "tool",
-        Phase::Storage => "storage",
-    }
-}
-
-/// The name of an origin on the wire.
-pub(crate) const fn origin_name(origin: Origin) -> &'static str {
-    match origin {
-        Origin::User => "user",
-        Origin::Queue => "queue",
-        Origin::SendNow => "send_now",
-        Origin::Schedule => "schedule",
-        Origin::External => "external",
-    }
-}
-
-/// The name of a reason on the wire.
-pub(crate) const fn reason_name(reason: CancelReason) -> &'static str {
-    match reason {
-        CancelReason::User => "user",
-        CancelReason::SendNow => "send_now",
-        CancelReason::Shutdown => "shutdown",
-        CancelReason::Restart => "restart",
-        CancelReason::LeaseExpired => "lease_expired",
     }
 }

@@ -11,7 +11,6 @@ use super::text::{Tail, Text, Voice};
 use super::tool::{self, Tool, ToolStatus};
 use super::{Message, Part};
 use crate::CannotApply;
-use crate::json::reason_name;
 
 /// The place of the suggestions: after every other part.
 const SUGGESTIONS: u32 = u32::MAX;
@@ -143,7 +142,7 @@ impl Message {
                 self.end(StreamStatus::Completed, at, complete.duration_ms);
             }
             Event::Cancelled(cancelled) => {
-                let reason = format!("interrupted: {}", reason_name(cancelled.reason));
+                let reason = format!("interrupted: {}", cancelled.reason.name());
                 self.close_tools(ToolStatus::Failed, Some(&reason));
                 self.turn().interrupted = Some(cancelled.reason);
                 self.end(StreamStatus::Interrupted, at, cancelled.duration_ms);

@@ -89,7 +89,8 @@ pub struct TurnHead {
 /// Tokens and money of a turn.
 ///
 /// Every `usage` event replaces the fields that it names: tokens and window are counts so far. Its
-/// price is of what it reports, so prices add up.
+/// price is of what it reports, so prices add up. An event that names neither a window nor a
+/// percentage leaves the percentage as it was.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct UsageTotal {
     /// Tokens that the model read.
@@ -98,8 +99,8 @@ pub struct UsageTotal {
     pub output_tokens: Option<u64>,
     /// Tokens that fit into the model's window.
     pub context_window: Option<u64>,
-    /// How full the window is as last reported, within 0 to 100.
-    pub reported_percentage: Option<f64>,
+    /// How full the window is, 0 to 100; 0 if it is not known.
+    pub percentage: f64,
     /// The sum of all prices in US dollars, if any was reported.
     pub cost_usd: Option<f64>,
 }
@@ -107,31 +108,18 @@ pub struct UsageTotal {
 impl UsageTotal {
     /// Adds what one `usage` event says.
     pub fn add(&mut self, usage: &Usage) {
+        // As on the wire, so that a client that folds by itself comes to the same numbers.
+        let usage = usage.clone().normalized();
+        let percentage = usage.percentage.unwrap_or(0.0);
+        if usage.context_window.is_some_and(|tokens| tokens > 0) || percentage > 0.0 {
+            self.percentage = percentage;
+        }
         self.input_tokens = usage.input_tokens.or(self.input_tokens);
         self.output_tokens = usage.output_tokens.or(self.output_tokens);
         self.context_window = usage.context_window.or(self.context_window);
-        let reported = usage.percentage.filter(|percentage| percentage.is_finite());
-        self.reported_percentage =
-            reported.map(|percentage| percentage.clamp(0.0, 100.0)).or(self.reported_percentage);
-        if let Some(cost_usd) = usage.cost_usd.filter(|cost| cost.is_finite()) {
+        if let Some(cost_usd) = usage.cost_usd {
             self.cost_usd = Some(self.cost_usd.unwrap_or(0.0) + cost_usd);
         }
-    }
-
-    /// How full the model's window is, 0 to 100.
-    ///
-    /// 0 if the window is not known; what was reported last, if anything was; else all tokens
-    /// within the window.
-    pub fn percentage(&self) -> f64 {
-        let window = self.context_window.unwrap_or(0);
-        if window == 0 {
-            return 0.0;
-        }
-        self.reported_percentage.unwrap_or_else(|| {
-            let input_tokens = self.input_tokens.unwrap_or(0);
-            let tokens = input_tokens.saturating_add(self.output_tokens.unwrap_or(0));
-            (tokens as f64 * 100.0 / window as f64).min(100.0)
-        })
     }
 }
 

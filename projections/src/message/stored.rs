@@ -330,11 +330,8 @@ fn load_chunk(
                 return Err(LoadError::Chunks { part });
             };
             let value: Option<JsonText> = decode_row(&body)?;
-            if chunk == tool::INPUT {
-                tool.input = value
-            } else {
-                tool.result = value
-            }
+            let slot = if chunk == tool::INPUT { &mut tool.input } else { &mut tool.result };
+            *slot = value;
             return Ok(None);
         }
         PartKind::Plan => Part::Plan(decode_row::<Vec<PlanEntry>>(&body)?),

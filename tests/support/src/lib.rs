@@ -16,6 +16,7 @@ pub mod client;
 pub mod recording;
 pub mod rng;
 pub mod sample;
+pub mod script;
 pub mod server;
 pub mod sse;
 pub mod temp_dir;
