@@ -36,7 +36,8 @@ impl JsonText {
     /// # Errors
     ///
     /// The parser's own error if the text is no JSON, has half a surrogate pair or a number that is
-    /// beyond all floating point numbers, or nests deeper than [`JSON_DEPTH_MAX`](crate::limits::JSON_DEPTH_MAX) levels.
+    /// beyond all floating point numbers, or nests deeper than
+    /// [`JSON_DEPTH_MAX`](crate::limits::JSON_DEPTH_MAX) levels.
     pub fn parse(text: &str) -> Result<JsonText, serde_json::Error> {
         free_json::check(text)?;
         Ok(JsonText(free_json::compact(text)))
