@@ -188,6 +188,21 @@ pub(crate) fn open_view_writer(path: &Path) -> Result<Connection, OpenDbError> {
     Ok(db)
 }
 
+/// Opens a view file to look at it, beside whoever writes it.
+///
+/// Temporary tables can be made over it, the file itself is not written.
+///
+/// # Errors
+///
+/// [`OpenDbError`] if SQLite refuses.
+pub(crate) fn open_view_reader(path: &Path) -> Result<Connection, OpenDbError> {
+    check_version()?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let db = Connection::open_with_flags(path, flags).map_err(refused(path))?;
+    db.busy_timeout(BUSY_TIMEOUT).map_err(refused(path))?;
+    Ok(db)
+}
+
 /// Opens a connection that only moves committed pages from the WAL into the database.
 ///
 /// # Errors

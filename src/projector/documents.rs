@@ -15,7 +15,7 @@ use scrollback_projections::{Description, MessageKey, Projection, Reads, Touch};
 use scrollback_schema::{Kind, Recorded, Seq};
 
 use super::fold::{Fold, Parked, ViewFold, reads_of};
-use super::source::{Source, SourceError};
+use super::source::{PAGE, Source, SourceError};
 use super::store::{self, StoreError, Written};
 use super::view::{Health, View, Wake};
 use crate::log::Scope;
@@ -219,8 +219,7 @@ impl Documents for FromLog {
         end: &Recorded,
     ) -> Result<Option<String>, DocumentError> {
         let Some(turn) = &end.turn else { return Ok(None) };
-        let message =
-            fold_message(&*self.source, key, turn.started.prev(), end.seq, Scope::Chat(key.chat))?;
+        let message = fold_message(&*self.source, key, turn.started.prev(), end.seq)?;
         Ok(message.as_ref().map(document))
     }
 }
@@ -289,11 +288,10 @@ pub(crate) fn fold_message(
     key: &MessageKey,
     after: Seq,
     until: Seq,
-    scope: Scope,
 ) -> Result<Option<Message>, SourceError> {
-    let (mut message, mut after) = (None, after);
+    let (mut message, mut after, scope) = (None, after, Scope::Chat(key.chat));
     while after < until {
-        let page = source.page(&scope, after, until)?;
+        let page = source.page(&scope, after, until, PAGE)?;
         for section in &page.sections {
             for index in section.events_in(after, until) {
                 let Ok(event) = section.recorded(index) else { return Ok(message) };

@@ -4,7 +4,7 @@
 //! no moment in which readers see empty or older rows.
 
 use super::file::{OpenFileError, ViewFile};
-use super::names::remove_db;
+use super::names::{remove_db, rename_db};
 use super::worker::{Live, WorkError, Worker, expected};
 
 impl Worker {
@@ -21,7 +21,7 @@ impl Worker {
         let projection = self.view.description().name;
         let generation = self.live.generation + 1;
         let path = self.names.live(generation);
-        std::fs::rename(&next, &path)?;
+        rename_db(&next, &path)?;
         let expected = expected(&self.context.log, self.view.description());
         let file = match ViewFile::open(&path, &expected) {
             Ok(file) => file,

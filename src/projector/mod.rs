@@ -13,6 +13,7 @@ mod fold;
 mod handover;
 mod names;
 mod page;
+pub mod rebuild;
 mod set;
 mod source;
 mod store;
@@ -21,6 +22,8 @@ mod worker;
 
 #[cfg(test)]
 mod projector_test;
+#[cfg(test)]
+mod rebuild_test;
 
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
@@ -40,7 +43,7 @@ pub(crate) use file::{read_parked, read_state};
 pub(crate) use fold::{Fold, ViewFold};
 pub(crate) use page::{FoldOn, ReadsTable, show_page};
 pub(crate) use set::Views;
-pub(crate) use source::Source;
+pub(crate) use source::{PAGE, Source};
 pub(crate) use store::{
     ChatPlace, Found, MessagePlace, Store, StoreError, chats_before, found_before, load_whole,
     messages_before, open_chats_after,

@@ -103,6 +103,18 @@ pub(crate) fn remove_db(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Gives a closed database another name; what was there under it goes.
+///
+/// # Errors
+///
+/// If it cannot be renamed, or what was there not removed.
+pub(crate) fn rename_db(from: &Path, to: &Path) -> io::Result<()> {
+    remove_db(to)?;
+    std::fs::rename(from, to)?;
+    // A reader leaves an empty WAL, which belongs to the former name.
+    remove_db(from)
+}
+
 /// Whether a database has committed pages outside its file, so that it must keep its name.
 pub(crate) fn has_wal(path: &Path) -> bool {
     let mut name = path.as_os_str().to_owned();

@@ -14,10 +14,10 @@ use crate::read_model::{
     ChatFilter, ChatsQuery, MessagesQuery, ReadModel, SearchPage, SearchQuery,
 };
 
-struct Fixture {
-    dir: tempfile::TempDir,
+pub(super) struct Fixture {
+    pub(super) dir: tempfile::TempDir,
     clock: Clock,
-    log: Log,
+    pub(super) log: Log,
     projector: Projector,
 }
 
@@ -28,21 +28,21 @@ fn start(dir: &Path, clock: &Clock) -> (Log, Projector) {
 }
 
 impl Fixture {
-    fn new() -> Fixture {
+    pub(super) fn new() -> Fixture {
         let dir = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR").to_owned() + "/target").unwrap();
         let clock = Clock::manual(Millis::new(1_790_000_000_000));
         let (log, projector) = start(dir.path(), &clock);
         Fixture { dir, clock, log, projector }
     }
 
-    async fn close(self) -> tempfile::TempDir {
+    pub(super) async fn close(self) -> tempfile::TempDir {
         self.projector.close().await;
         self.log.close().await;
         self.dir
     }
 
     /// Closes everything, lets `between` do something to the files, and starts again.
-    async fn restart(self, between: impl FnOnce(&Path)) -> Fixture {
+    pub(super) async fn restart(self, between: impl FnOnce(&Path)) -> Fixture {
         let clock = self.clock.clone();
         let dir = self.close().await;
         between(dir.path());
@@ -50,14 +50,14 @@ impl Fixture {
         Fixture { dir, clock, log, projector }
     }
 
-    async fn append(&self, steps: Vec<Step>) {
+    pub(super) async fn append(&self, steps: Vec<Step>) {
         for step in steps {
             self.clock.advance_ms(1);
             self.log.append(Append::new(step.chat, step.events).unwrap()).await.unwrap();
         }
     }
 
-    async fn caught_up(&self) {
+    pub(super) async fn caught_up(&self) {
         for view in self.projector.views().all() {
             let head = self.log.head();
             assert!(
@@ -69,11 +69,11 @@ impl Fixture {
         }
     }
 
-    fn reads(&self) -> ReadModel {
+    pub(super) fn reads(&self) -> ReadModel {
         ReadModel::new(&self.projector)
     }
 
-    async fn chat(&self, name: &str) -> ChatRef {
+    pub(super) async fn chat(&self, name: &str) -> ChatRef {
         self.log.find_chat(&chat_id(name)).await.unwrap().unwrap().chat
     }
 
@@ -83,9 +83,9 @@ impl Fixture {
 }
 
 /// The messages of a chat as a fold from the beginning has them at `at`, ascending.
-fn replayed(log: &Log, chat: Seq, at: Seq) -> Vec<Value> {
+pub(super) fn replayed(log: &Log, chat: Seq, at: Seq) -> Vec<Value> {
     let mut rows: Vec<(MessageKey, Option<_>)> = Vec::new();
-    let page = log.page(&Scope::Chat(chat), Seq::ZERO, at).unwrap();
+    let page = log.page(&Scope::Chat(chat), Seq::ZERO, at, PAGE).unwrap();
     for section in &page.sections {
         for index in section.events_in(Seq::ZERO, at) {
             let event = section.recorded(index).unwrap();
@@ -111,7 +111,11 @@ fn values(items: &[Box<serde_json::value::RawValue>]) -> Vec<Value> {
     items.iter().map(|item| serde_json::from_str(item.get()).unwrap()).collect()
 }
 
-async fn all_messages(reads: &ReadModel, chat: &ChatRef, at_seq: Option<Seq>) -> (Vec<Value>, Seq) {
+pub(super) async fn all_messages(
+    reads: &ReadModel,
+    chat: &ChatRef,
+    at_seq: Option<Seq>,
+) -> (Vec<Value>, Seq) {
     let (mut all, mut cursor) = (Vec::new(), None);
     loop {
         let query = MessagesQuery { cursor, limit: 2, at_seq };
@@ -207,7 +211,8 @@ async fn a_file_that_is_no_good_is_made_anew_at_start() {
     let mut fixture = Fixture::new();
     fixture.append(every_kind()).await;
     fixture.caught_up().await;
-    let damages: Vec<(&str, fn(&Path))> = vec![
+    type Damage = fn(&Path);
+    let damages: Vec<(&str, Damage)> = vec![
         ("missing", |path| remove_db(path).unwrap()),
         ("no database", |path| std::fs::write(path, "not a database at all").unwrap()),
         ("empty", |path| std::fs::write(path, "").unwrap()),
@@ -240,7 +245,7 @@ async fn a_file_that_is_no_good_is_made_anew_at_start() {
     fixture.close().await;
 }
 
-fn change(path: &Path, sql: &str) {
+pub(super) fn change(path: &Path, sql: &str) {
     let db = crate::sqlite::open_view_writer(path).unwrap();
     db.execute_batch(sql).unwrap();
 }

@@ -101,17 +101,30 @@ fn fold(projection: &str, documents: impl FnOnce() -> Box<dyn Documents>) -> Box
 
 #[cfg(test)]
 mod tests {
+    use scrollback_schema::Seq;
+
+    use super::super::SourceError;
     use super::*;
+    use crate::log::{Page, PageLimits, Scope};
 
     struct NoSource;
 
     impl Source for NoSource {
+        fn log_id(&self) -> &str {
+            "none"
+        }
+
+        fn head(&self) -> Result<Seq, SourceError> {
+            Ok(Seq::ZERO)
+        }
+
         fn page(
             &self,
-            _scope: &crate::log::Scope,
-            _after: scrollback_schema::Seq,
-            _until: scrollback_schema::Seq,
-        ) -> Result<crate::log::Page, super::super::SourceError> {
+            _scope: &Scope,
+            _after: Seq,
+            _until: Seq,
+            _limits: PageLimits,
+        ) -> Result<Page, SourceError> {
             unreachable!("making a fold reads nothing")
         }
     }

@@ -89,7 +89,6 @@ pub(crate) enum Wake {
 pub(crate) struct LiveFile {
     pool: Pool,
     path: PathBuf,
-    generation: u32,
     is_replaced: AtomicBool,
 }
 
@@ -99,24 +98,14 @@ impl LiveFile {
     /// # Errors
     ///
     /// [`OpenDbError`] if the first connection cannot be made.
-    pub(crate) fn open(path: &Path, generation: u32) -> Result<LiveFile, OpenDbError> {
+    pub(crate) fn open(path: &Path) -> Result<LiveFile, OpenDbError> {
         let pool = sqlite::reader_pool(path, CONNECTIONS_MAX)?;
-        Ok(LiveFile {
-            pool,
-            path: path.to_owned(),
-            generation,
-            is_replaced: AtomicBool::new(false),
-        })
+        Ok(LiveFile { pool, path: path.to_owned(), is_replaced: AtomicBool::new(false) })
     }
 
     /// The connections.
     pub(crate) const fn pool(&self) -> &Pool {
         &self.pool
-    }
-
-    /// Which live file it is.
-    pub(crate) const fn generation(&self) -> u32 {
-        self.generation
     }
 }
 

@@ -13,9 +13,9 @@ use scrollback_schema::Seq;
 
 use super::file::{Expected, OpenFileError, Purpose, ViewFile};
 use super::fold::ViewFold;
-use super::names::{Names, has_wal, remove_db};
+use super::names::{Names, has_wal, remove_db, rename_db};
 use super::page::{FoldOn, ReadsTable, Shown, show_page};
-use super::source::{Source, SourceError};
+use super::source::{PAGE, Source, SourceError};
 use super::store::StoreError;
 use super::view::{Health, LiveFile, Position, View, Wake};
 use super::{Parked, StateError};
@@ -131,7 +131,7 @@ impl Live {
             if view.is_stopping() {
                 return Ok(false);
             }
-            let page = source.page(&Scope::All, self.seen, until)?;
+            let page = source.page(&Scope::All, self.seen, until, PAGE)?;
             let after = self.seen;
             let mut folds = [FoldOn { fold: &mut *self.fold, db: self.file.db(), after, reads }];
             let shown = show_page(&mut folds, &page, after, page.through.min(until))
@@ -178,7 +178,7 @@ impl Worker {
         let (file, generation) = choose_file(&context.log, &names, view.description())?;
         let live = Live::new(file, generation, make_fold())?;
         let reads = ReadsTable::of(&*live.fold);
-        view.set_live(LiveFile::open(live.file.path(), generation)?, live.position(Seq::ZERO));
+        view.set_live(LiveFile::open(live.file.path())?, live.position(Seq::ZERO));
         view.advance(live.position(Seq::ZERO), Some(live.fold.parked()));
         Ok(Worker { context, names, view, make_fold, reads, live })
     }
@@ -296,7 +296,7 @@ impl Worker {
 
     /// Puts another file in the place of the live one, for readers and for the worker at once.
     pub(super) fn replace(&mut self, live: Live) -> Result<(), WorkError> {
-        let file = LiveFile::open(live.file.path(), live.generation)?;
+        let file = LiveFile::open(live.file.path())?;
         let position = live.position(self.view.position().purged);
         // Closed before readers leave it, since the last of them removes it.
         drop(std::mem::replace(&mut self.live, live));
@@ -313,7 +313,7 @@ impl Worker {
             self.live.fold.unpark(chat);
             let mut after = parked.seq.prev();
             while after < until {
-                let page = self.context.log.page(&Scope::Chat(chat), after, until)?;
+                let page = self.context.log.page(&Scope::Chat(chat), after, until, PAGE)?;
                 let (reads, db) = (&self.reads, self.live.file.db());
                 let mut folds = [FoldOn { fold: &mut *self.live.fold, db, after, reads }];
                 show_page(&mut folds, &page, after, until).map_err(|(_, error)| error)?;
@@ -386,8 +386,12 @@ fn choose_file(
         Some((file, generation)) => {
             let path = names.live(generation);
             file.close().map_err(StoreError::from)?;
-            let (path, generation) =
-                if has_wal(&path) { (path, generation) } else { (rename(path, plain)?, 0) };
+            let (path, generation) = if has_wal(&path) {
+                (path, generation)
+            } else {
+                rename_db(&path, &plain)?;
+                (plain, 0)
+            };
             match ViewFile::open(&path, &expected) {
                 Ok(file) => Ok((file, generation)),
                 Err(OpenFileError::Open(error)) => Err(error.into()),
@@ -413,13 +417,7 @@ fn adopt_next(names: &Names) -> Result<(), std::io::Error> {
         return remove_db(&next);
     }
     let newest = names.live_files()?.first().map_or(0, |&(generation, _)| generation);
-    rename(next, names.live(newest + 1)).map(drop)
-}
-
-fn rename(from: PathBuf, to: PathBuf) -> Result<PathBuf, std::io::Error> {
-    remove_db(&to)?;
-    std::fs::rename(from, &to)?;
-    Ok(to)
+    rename_db(&next, &names.live(newest + 1))
 }
 
 /// An error and its causes in one line.

@@ -27,7 +27,7 @@ pub use of_chat::Items;
 pub use search::{SearchHit, SearchPage, SearchQuery};
 pub use status::{ChatStatus, OpenTurnStatus};
 
-use crate::log::{Log, ReadError};
+use crate::log::Log;
 use crate::projector::{Projector, SourceError, View, Views};
 
 /// Events that a read folds on top of its rows at most: some milliseconds of work. A view that is
@@ -91,18 +91,10 @@ pub enum ReadModelError {
     },
     /// The log cannot be read.
     #[error(transparent)]
-    Log(#[from] ReadError),
+    Log(#[from] SourceError),
     /// The thread that read has ended.
     #[error("a read was interrupted")]
     Interrupted,
-}
-
-impl From<SourceError> for ReadModelError {
-    fn from(error: SourceError) -> ReadModelError {
-        match error {
-            SourceError::Read(error) => ReadModelError::Log(error),
-        }
-    }
 }
 
 /// Answers what clients ask about chats; cloning shares it.

@@ -9,7 +9,7 @@ use scrollback_schema::Seq;
 use super::ReadModelError;
 use crate::log::{Log, Scope};
 use crate::projector::{
-    Fold, FoldOn, LiveFile, Parked, ReadsTable, Source, Store, StoreError, View, ViewFold,
+    Fold, FoldOn, LiveFile, PAGE, Parked, ReadsTable, Source, Store, StoreError, View, ViewFold,
     read_parked, read_state, show_page,
 };
 
@@ -75,7 +75,7 @@ impl OpenView {
         let reads = ReadsTable::of(&fold);
         let mut after = self.from;
         while after < until {
-            let page = log.page(scope, after, until)?;
+            let page = log.page(scope, after, until, PAGE)?;
             let mut folds = [FoldOn { fold: &mut fold, db: &self.db, after, reads: &reads }];
             show_page(&mut folds, &page, after, until).map_err(|(_, error)| self.failed(error))?;
             after = page.through.max(after.next());
