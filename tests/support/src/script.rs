@@ -30,7 +30,7 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use scrollback_schema::event::Kind;
-use scrollback_schema::{Body, ChatId, Event, MessageId, Millis, NewEvent, Recorded, TurnId, wire};
+use scrollback_schema::{ChatId, Event, MessageId, NewEvent, Recorded, TurnId, wire};
 use serde_json::value::RawValue;
 
 pub use record::{APPEND_EVERY_MS, BEGINS_AT, Recorder};
