@@ -1,4 +1,5 @@
--- Messages that wait for their turn: a row a chat that has any. body: a row blob, see `queue::Queue`.
+-- Messages that wait for their turn: a row a chat that has any.
+-- body: a row blob, see `queue::Queue`.
 CREATE TABLE queue (
     chat    INTEGER PRIMARY KEY,
     n_items INTEGER NOT NULL CHECK (n_items > 0),

@@ -1,4 +1,5 @@
--- Approvals and questions that wait for an answer: a row a chat that has any. body: a row blob, see `request::PendingRequests`.
+-- Approvals and questions that wait for an answer: a row a chat that has any.
+-- body: a row blob, see `request::PendingRequests`.
 CREATE TABLE requests (
     chat    INTEGER PRIMARY KEY,
     n_items INTEGER NOT NULL CHECK (n_items > 0),

@@ -4,8 +4,8 @@
 //! - *activity* is what somebody would come back for: the chat's creation, a user's message, one
 //!   put into the queue, the start and the end of a turn, an approval or question and its answer.
 //!   Deltas, tools, views, renames and other bookkeeping are not;
-//! - a chat becomes unread when a turn starts, and by nothing else; a view makes it read, also while
-//!   the turn runs;
+//! - a chat becomes unread when a turn starts, and by nothing else; a view makes it read, also
+//!   while the turn runs;
 //! - a message counts when it begins; a turn counts when it starts, and as failed when it ends in
 //!   an error (an interrupted turn did not fail);
 //! - tokens of a chat are the sum over its turns of what each reported last; money is the sum of

@@ -59,7 +59,7 @@ impl Chunk {
         self.runs.last().expect("a chunk has a run").last()
     }
 
-    /// The runs as a row blob: for each the distance from the end of the one before, and its length.
+    /// The runs as a row blob: the distance of each from the end of the one before, and its length.
     pub fn encode(&self) -> Vec<u8> {
         let mut end = 0;
         let pairs: Vec<(u64, u64)> = self

@@ -89,7 +89,7 @@ pub trait Projection {
     /// Which rows the event changes.
     fn touches(event: &Recorded) -> Touch<Self::Key>;
 
-    /// Folds the event into the row with the key that it touches; a row that becomes `None` is gone.
+    /// Folds the event into the row that it touches; a row that becomes `None` is gone.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! Messages: what was said, as a row that costs the same to fold at the 10th and the 100,000th delta.
+//! Messages: what was said, as a row that costs the same at the 10th and the 100,000th delta.
 //!
 //! A message is a [`Head`] of constant size and a sequence of parts in the order in which they
 //! began: text, thinking, tool calls, one plan, suggestions. Parts are kept in *chunks* of a few

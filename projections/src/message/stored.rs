@@ -216,8 +216,8 @@ impl Message {
         if end == tail.n_chunks { Ok(()) } else { Err(LoadError::Chunks { part: tail.part }) }
     }
 
-    /// What the store does not have yet, to be written together with [`Head::encode`], which changes
-    /// with every event.
+    /// What the store does not have yet, to be written together with [`Head::encode`], which
+    /// changes with every event.
     ///
     /// A delta adds at most the last chunk and those that follow it.
     pub fn unsaved(&self) -> Vec<Change<'_>> {
@@ -310,14 +310,14 @@ fn load_chunk(
         PartKind::Text | PartKind::Thinking => {
             let empty = if kind == PartKind::Text { Part::Text } else { Part::Thinking };
             let entry = parts.entry(part).or_insert_with(|| empty(Text::starting_at(chunk)));
-            let (Part::Text(text) | Part::Thinking(text)) = entry else {
-                return Err(LoadError::Chunks { part });
-            };
-            if text.n_chunks() != chunk {
-                return Err(LoadError::Chunks { part });
+            let is_same = entry.kind() == kind;
+            match entry {
+                Part::Text(text) | Part::Thinking(text) if is_same && text.n_chunks() == chunk => {
+                    text.push_chunk(String::from_utf8(body)?);
+                    return Ok(None);
+                }
+                _ => return Err(LoadError::Chunks { part }),
             }
-            text.push_chunk(String::from_utf8(body)?);
-            return Ok(None);
         }
         PartKind::Tool if chunk == tool::HEAD => {
             let head: ToolHead = decode_row(&body)?;

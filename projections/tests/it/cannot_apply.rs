@@ -89,8 +89,10 @@ fn an_item_that_is_there_already() {
             "queue q1 \"a\"\nqueue q1 \"b\"\n",
             "elicitation_request {\"request_id\":\"r1\",\"message\":\"secret\"}\n",
             "elicitation_request {\"request_id\":\"r1\",\"message\":\"secret\"}\n",
-            "schedule_created {\"schedule_id\":\"s1\",\"timing\":{\"every_ms\":1},\"prompt\":\"p\"}\n",
-            "schedule_created {\"schedule_id\":\"s1\",\"timing\":{\"every_ms\":1},\"prompt\":\"p\"}\n",
+            r#"schedule_created {"schedule_id":"s1","timing":{"every_ms":1},"prompt":"p"}"#,
+            "\n",
+            r#"schedule_created {"schedule_id":"s1","timing":{"every_ms":1},"prompt":"p"}"#,
+            "\n",
         ),
         &[
             "4 queue: the message is in the queue already",

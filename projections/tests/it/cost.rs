@@ -2,7 +2,7 @@
 
 use scrollback_projections::Projection;
 use scrollback_projections::message::{Change, Head, Message, Messages};
-use scrollback_schema::limits::TEXT_CHUNK_BYTES;
+use scrollback_schema::limits::{SUGGESTIONS_TAG_BYTES_MAX, TEXT_CHUNK_BYTES};
 use scrollback_schema::{Body, Event, Recorded, event};
 use scrollback_test_support::script;
 
@@ -80,6 +80,25 @@ fn an_open_message_goes_on_from_its_last_chunk() {
     assert_eq!(resumed.as_ref().unwrap().unsaved(), row.as_ref().unwrap().unsaved());
     table.save(&key, resumed.as_mut());
     assert!(table.whole(&key) == row.unwrap());
+}
+
+#[test]
+fn an_opening_that_is_never_closed_keeps_no_more_than_its_bound() {
+    let (mut row, mut event) = opened("chat c1\nstart t1 m1\ntext \"<prompt_suggestions>[\"");
+    let mut table = MessageTables::default();
+    let key = row.as_ref().unwrap().key();
+    let chunks_max = SUGGESTIONS_TAG_BYTES_MAX / TEXT_CHUNK_BYTES + 2;
+    for n in 0..200 {
+        next_text(&mut event, &"x".repeat(500));
+        Messages::apply(&mut row, &event).unwrap();
+        table.save(&key, row.as_mut());
+        let stored = &table.0[&key];
+        let needed = stored.needed(&Head::decode(&stored.head).unwrap()).len();
+        assert!(needed <= chunks_max, "after delta {n} a fold needs {needed} chunks");
+    }
+    let stored = &table.0[&key];
+    let needed = stored.needed(&Head::decode(&stored.head).unwrap()).len();
+    assert_eq!(needed, 1, "the opening is too far back to be closed");
 }
 
 #[test]

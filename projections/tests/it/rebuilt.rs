@@ -1,5 +1,5 @@
-//! A rebuilt projection equals the live one, whatever is saved when: over random chats that keep the
-//! rules of the log, and over one of every kind.
+//! A rebuilt projection equals the live one, whatever is saved when: over random chats that keep
+//! the rules of the log, and over one of every kind.
 
 use scrollback_projections::chat::Chats;
 use scrollback_projections::chat_events::{ChatEvents, Chunk, RUNS_PER_CHUNK};
