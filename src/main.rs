@@ -1,2 +1,9 @@
-//! x
-fn main() {}
+//! The program: hands over to the command line.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    #[cfg(feature = "failpoints")]
+    let _scenario = fail::FailScenario::setup();
+    scrollback::cli::main()
+}

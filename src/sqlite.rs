@@ -325,3 +325,32 @@ fn uri(path: &Path, how: &str) -> String {
     uri.push_str(how);
     uri
 }
+
+/// Copies a database as one read transaction sees it, whoever goes on writing to it.
+///
+/// `progress` is told how many pages are done, and of how many.
+///
+/// # Errors
+///
+/// SQLite's own; what was written so far is then of no use.
+#[expect(clippy::disallowed_methods, reason = "this file opens every database")]
+pub(crate) fn copy_database(
+    from: &Connection,
+    to: &Path,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<(), rusqlite::Error> {
+    /// Pages copied between two reports.
+    const PAGES_A_STEP: i32 = 1_024;
+    let mut copy = Connection::open(to)?;
+    // One transaction around all steps: the copy is of one moment, and never starts over.
+    let tx = from.unchecked_transaction()?;
+    tx.query_row("SELECT count(*) FROM meta", [], |_| Ok(()))?;
+    let backup = rusqlite::backup::Backup::new(&tx, &mut copy)?;
+    while backup.step(PAGES_A_STEP)? != rusqlite::backup::StepResult::Done {
+        let done = backup.progress();
+        let n_pages = u64::from(done.pagecount.unsigned_abs());
+        progress(n_pages - u64::from(done.remaining.unsigned_abs()), n_pages);
+    }
+    drop(backup);
+    tx.finish()
+}

@@ -3,7 +3,10 @@
 //! Payloads are encoded here, in the task of the one who asks, so that the writer only copies.
 
 use scrollback_schema::codec::{CodecError, PAYLOAD_VERSION, encode_payload};
-use scrollback_schema::limits::{APPEND_BYTES_MAX, APPEND_EVENTS_MAX};
+use scrollback_schema::limits::{
+    APPEND_BYTES_MAX, APPEND_EVENTS_MAX, FORK_BYTES_MAX, FORK_EVENTS_MAX, QUEUE_LENGTH_MAX,
+    SCHEDULES_MAX,
+};
 use scrollback_schema::{ChatId, Event, Kind, MessageId, Millis, NewEvent, Seq, TurnId};
 
 use super::turn_guard::Reason;
@@ -77,7 +80,8 @@ impl Append {
     ///
     /// [`AppendError::Empty`], [`AppendError::TooMany`] or [`AppendError::TooLarge`].
     pub fn new(chat: ChatId, events: Vec<NewEvent>) -> Result<Append, AppendError> {
-        let mut append = Append::empty(chat, events.len())?;
+        let bounds = Bounds::APPEND;
+        let mut append = Append::empty(chat, events.len(), bounds)?;
         for (index, new) in events.into_iter().enumerate() {
             encode_payload(&new.event, &mut append.payloads).map_err(|error| match error {
                 CodecError::TooLarge { bytes } => AppendError::TooLarge { index, bytes },
@@ -94,6 +98,7 @@ impl Append {
                     end: append.payloads.len(),
                     event: is_looked_into(kind).then(|| Box::new(new.event)),
                 },
+                bounds,
             )?;
         }
         Ok(append)
@@ -105,7 +110,24 @@ impl Append {
     ///
     /// As [`Append::new`].
     pub fn from_stored(chat: ChatId, events: Vec<StoredEvent>) -> Result<Append, AppendError> {
-        let mut append = Append::empty(chat, events.len())?;
+        Append::stored(chat, events, Bounds::APPEND)
+    }
+
+    /// Prepares the events of a fork: more than any other append may have.
+    ///
+    /// # Errors
+    ///
+    /// As [`Append::new`].
+    pub fn of_fork(chat: ChatId, events: Vec<StoredEvent>) -> Result<Append, AppendError> {
+        Append::stored(chat, events, Bounds::FORK)
+    }
+
+    fn stored(
+        chat: ChatId,
+        events: Vec<StoredEvent>,
+        bounds: Bounds,
+    ) -> Result<Append, AppendError> {
+        let mut append = Append::empty(chat, events.len(), bounds)?;
         for (index, stored) in events.into_iter().enumerate() {
             append.payloads.extend_from_slice(&stored.payload);
             append.push(
@@ -118,17 +140,18 @@ impl Append {
                     end: append.payloads.len(),
                     event: stored.event.map(Box::new),
                 },
+                bounds,
             )?;
         }
         Ok(append)
     }
 
-    fn empty(chat: ChatId, n_events: usize) -> Result<Append, AppendError> {
+    fn empty(chat: ChatId, n_events: usize, bounds: Bounds) -> Result<Append, AppendError> {
         if n_events == 0 {
             return Err(AppendError::Empty);
         }
-        if n_events > APPEND_EVENTS_MAX {
-            return Err(AppendError::TooMany { n_events });
+        if n_events > bounds.events {
+            return Err(AppendError::TooMany { n_events, max: bounds.events });
         }
         Ok(Append {
             chat,
@@ -141,13 +164,29 @@ impl Append {
         })
     }
 
-    fn push(&mut self, index: usize, draft: Draft) -> Result<(), AppendError> {
-        if self.payloads.len() > APPEND_BYTES_MAX {
+    fn push(&mut self, index: usize, draft: Draft, bounds: Bounds) -> Result<(), AppendError> {
+        if self.payloads.len() > bounds.bytes {
             return Err(AppendError::TooLarge { index, bytes: self.payloads.len() });
         }
         self.drafts.push(draft);
         Ok(())
     }
+}
+
+/// How much one append may carry.
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
+    events: usize,
+    bytes: usize,
+}
+
+impl Bounds {
+    const APPEND: Bounds = Bounds { events: APPEND_EVENTS_MAX, bytes: APPEND_BYTES_MAX };
+    /// What closes the copy comes on top: the end of a turn, queued messages and schedules.
+    const FORK: Bounds = Bounds {
+        events: FORK_EVENTS_MAX + 1 + QUEUE_LENGTH_MAX + SCHEDULES_MAX,
+        bytes: FORK_BYTES_MAX + APPEND_BYTES_MAX,
+    };
 }
 
 /// An event as it is stored elsewhere: known, unknown or erased.
@@ -229,11 +268,13 @@ pub enum AppendError {
     /// No event at all.
     #[error("an append needs at least one event")]
     Empty,
-    /// More than [`APPEND_EVENTS_MAX`] events.
-    #[error("{n_events} events in one append; at most {APPEND_EVENTS_MAX} are allowed")]
+    /// More events than an append may have.
+    #[error("{n_events} events in one append; at most {max} are allowed")]
     TooMany {
         /// How many there were.
         n_events: usize,
+        /// How many there may be.
+        max: usize,
     },
     /// One payload, or all of them, over the limit.
     #[error("event {index} makes {bytes} bytes; split it")]

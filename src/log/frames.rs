@@ -10,6 +10,7 @@ use scrollback_schema::codec::CodecError;
 use scrollback_schema::wire::{EnvelopeHead, Written, write_envelope};
 use scrollback_schema::{MessageId, Seq};
 
+use super::ReadError;
 use super::section::Section;
 
 /// The frames of one section.
@@ -78,6 +79,19 @@ impl Section {
         Ok(())
     }
 
+    /// Appends the envelope of the event at `index` alone; false if it was erased and has none.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::Undecodable`] if its payload is damaged; `out` is then as before.
+    pub fn write_envelope(&self, index: usize, out: &mut Vec<u8>) -> Result<bool, ReadError> {
+        let seq = self.seq_at(index);
+        let written = self
+            .push_envelope(index, &self.at().to_string(), out)
+            .map_err(|source| ReadError::Undecodable { seq, source })?;
+        Ok(written == Written::Yes)
+    }
+
     fn frames_capacity(&self) -> usize {
         self.n_bytes() + self.n_bytes() / 8 + self.len() * FRAME_BYTES
     }
@@ -85,20 +99,10 @@ impl Section {
     /// Appends one frame, or nothing if the event was erased or does not decode.
     fn write_frame(&self, index: usize, at: &str, out: &mut Vec<u8>) -> Result<(), CodecError> {
         let start = out.len();
-        let seq = self.seq_at(index);
         out.extend_from_slice(b"id: ");
-        out.extend_from_slice(itoa::Buffer::new().format(seq.get()).as_bytes());
+        out.extend_from_slice(itoa::Buffer::new().format(self.seq_at(index).get()).as_bytes());
         out.extend_from_slice(b"\nevent: stream\ndata: ");
-        let head = EnvelopeHead {
-            chat_id: self.chat().id.as_str(),
-            message_id: self.message().map(MessageId::as_str),
-            stream_id: self.turn().map(|turn| turn.id.as_str()),
-            seq,
-            at,
-        };
-        let payload = self.payload_at(index);
-        let (kind, version) = (self.kind_at(index), self.version_at(index));
-        match write_envelope(out, &head, kind, version, payload) {
+        match self.push_envelope(index, at, out) {
             Ok(Written::Yes) => out.extend_from_slice(b"\n\n"),
             Ok(Written::Erased) => out.truncate(start),
             Err(error) => {
@@ -107,6 +111,23 @@ impl Section {
             }
         }
         Ok(())
+    }
+
+    fn push_envelope(
+        &self,
+        index: usize,
+        at: &str,
+        out: &mut Vec<u8>,
+    ) -> Result<Written, CodecError> {
+        let head = EnvelopeHead {
+            chat_id: self.chat().id.as_str(),
+            message_id: self.message().map(MessageId::as_str),
+            stream_id: self.turn().map(|turn| turn.id.as_str()),
+            seq: self.seq_at(index),
+            at,
+        };
+        let (kind, version) = (self.kind_at(index), self.version_at(index));
+        write_envelope(out, &head, kind, version, self.payload_at(index))
     }
 }
 

@@ -8,4 +8,5 @@
     reason = "a test may open what a server wrote, and look at the clock while it waits"
 )]
 
+mod http;
 mod tidy;

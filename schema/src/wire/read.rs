@@ -71,14 +71,14 @@ pub(super) fn payload(path: &Path<'_>, kind: Kind, json: &str) -> Result<Event, 
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct TextJson {
-    text: String,
+pub(super) struct TextJson {
+    pub(super) text: String,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ThinkingJson {
-    thinking: String,
+pub(super) struct ThinkingJson {
+    pub(super) thinking: String,
 }
 
 /// Reads the two kinds that make up nearly all of a log in one pass; `None` sends the payload the

@@ -11,9 +11,9 @@ use std::time::SystemTime;
 use rusqlite::{Connection, OptionalExtension};
 use scrollback_schema::{ChatId, ChatRef, MessageId, Millis, Seq, TurnId, TurnRef};
 
-use super::reader::{self, Names};
+use super::reader::{self, Flow, Names};
 use super::{Page, PageLimits, ReadError, Scope};
-use crate::sqlite::{OfflineMode, OpenDbError, open_log_offline};
+use crate::sqlite::{OfflineMode, OpenDbError, copy_database, open_log_offline};
 
 /// Why a directory's log cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -101,6 +101,9 @@ struct Stamp {
     modified: Option<SystemTime>,
 }
 
+/// Bytes of rows that one read transaction walks over at most: some milliseconds.
+const SCAN_BYTES_MAX: usize = 4 << 20;
+
 /// A log that is only read.
 #[derive(Debug)]
 pub struct OfflineLog {
@@ -159,6 +162,8 @@ impl OfflineLog {
 
     /// Reads a page: everything of the scope in (`after`, `page.through`].
     ///
+    /// A page also ends after [`SCAN_BYTES_MAX`] of rows that hold nothing of the scope.
+    ///
     /// # Errors
     ///
     /// [`OfflineError`] if it cannot be read.
@@ -169,7 +174,40 @@ impl OfflineLog {
         until: Seq,
         limits: PageLimits,
     ) -> Result<Page, OfflineError> {
-        self.read(|db, names| reader::page(db, names, None, scope, after, until, limits))
+        let is_wanted = |chat: Seq| match scope {
+            Scope::All => true,
+            Scope::Chat(only) => *only == chat,
+            Scope::Chats(chats) => chats.contains(&chat),
+        };
+        // No event of a chat stands before its chat_created.
+        let begin = match scope {
+            Scope::All => after,
+            Scope::Chat(chat) => after.max(chat.prev()),
+            Scope::Chats(chats) => after.max(chats.iter().min().map_or(after, |chat| chat.prev())),
+        };
+        self.read(|db, names| {
+            let mut page = Page { sections: Vec::new(), through: until };
+            let (mut filled, mut n_bytes) = (limits.start(), 0);
+            reader::rows_after::<ReadError>(db, begin, |row| {
+                if row.head.first_seq > until {
+                    return Ok(Flow::Stop);
+                }
+                if filled.is_full() || n_bytes >= SCAN_BYTES_MAX {
+                    page.through = row.head.first_seq.prev();
+                    return Ok(Flow::Stop);
+                }
+                n_bytes += row.records.len();
+                let wanted = |chat: Seq, first: Seq, last: Seq| {
+                    is_wanted(chat) && last > after && first <= until
+                };
+                names.sections_of(db, &row, wanted, |section| {
+                    filled.add(&section);
+                    page.sections.push(section);
+                })?;
+                Ok(Flow::Go)
+            })?;
+            Ok(page)
+        })
     }
 
     /// Looks a chat up by its id; the seq is that of its tombstone.
@@ -268,6 +306,25 @@ impl OfflineLog {
             }
             Ok(high.prev())
         })
+    }
+
+    /// Copies the log as it is at this moment into a new file; the head witness is left out.
+    ///
+    /// This is one long read transaction: a server goes on writing meanwhile, and its WAL grows.
+    ///
+    /// # Errors
+    ///
+    /// [`OfflineError`]; the new file is then of no use.
+    pub fn copy_to(
+        &mut self,
+        path: &Path,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<(), OfflineError> {
+        let copied = copy_database(&self.db, path, progress);
+        if self.is_at_rest() && stamp(&self.dir)? != self.stamp {
+            return Err(OfflineError::Changed { dir: self.dir.clone() });
+        }
+        Ok(copied?)
     }
 
     /// Runs `f` in one short read transaction, and again if the file turned out not to be at rest.
