@@ -1,6 +1,11 @@
+//! Scrollback: one append-only log for AI chats.
+//!
 #![doc = include_str!("architecture.md")]
 
+pub mod cli;
 pub mod clock;
+pub mod config;
+pub mod http;
 pub mod log;
 pub mod projector;
 pub mod read_model;

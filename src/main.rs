@@ -2,6 +2,11 @@
 
 use std::process::ExitCode;
 
+/// Appends and folds make many small blocks on one thread and free them on another, which the
+/// system's allocator is slow at.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     #[cfg(feature = "failpoints")]
     let _scenario = fail::FailScenario::setup();

@@ -1,7 +1,7 @@
 //! What the writer knows of each chat: the guard's state and the lease, from memory or from log.db.
 //!
-//! The tables `chat`, `turn`, `register` and `idempotency` are written here and nowhere else, in the
-//! transaction that appends.
+//! The tables `chat`, `turn`, `register` and `idempotency` are written here and nowhere else, in
+//! the transaction that appends.
 
 use rusqlite::{Connection, OptionalExtension, params};
 use scrollback_schema::{ChatId, ChatRef, MessageId, Millis, Seq, TurnId, TurnRef};
@@ -162,7 +162,8 @@ impl Tables<'_> {
         open.pending = self
             .0
             .prepare_cached(
-                "SELECT id FROM register WHERE chat = ?1 AND space = ?2 AND is_open = 1 ORDER BY seq",
+                "SELECT id FROM register
+                 WHERE chat = ?1 AND space = ?2 AND is_open = 1 ORDER BY seq",
             )?
             .query_map(params![created.as_i64(), Space::Request as u8], |row| row.get(0))?
             .collect::<Result<_, _>>()?;

@@ -386,7 +386,10 @@ impl<R: Register> Step<'_, R> {
         if let Some(open) = &self.chat.open {
             return Err(Reason::TurnBusy { open: open.id.clone() }.into());
         }
-        let is_new_here = |effect: &Effect| !matches!(effect, Effect::StartTurn { turn: started, .. } if started == turn);
+        let is_new_here = |effect: &Effect| match effect {
+            Effect::StartTurn { turn: started, .. } => started != turn,
+            _ => true,
+        };
         if !self.effects.iter().all(is_new_here)
             || self.register.has_turn(self.chat.created, turn).map_err(Rejection::Register)?
         {

@@ -19,7 +19,11 @@ use crate::sqlite::{OfflineMode, OpenDbError, copy_database, open_log_offline};
 #[derive(Debug, thiserror::Error)]
 pub enum OfflineError {
     /// There is no log.
-    #[error("there is no log in {}; name its directory with --data, or begin one with `scrollback serve`", dir.display())]
+    #[error(
+        "there is no log in {}; name its directory with --data, or begin one with \
+         `scrollback serve`",
+        dir.display()
+    )]
     Missing {
         /// The directory.
         dir: PathBuf,

@@ -1,6 +1,7 @@
 //! Proves that a log is whole, or says what is wrong with it, where, and what to do.
 //!
-//! One pass over the rows in short read transactions: `chain` looks at each row, `rules` at what the
+//! One pass over the rows in short read transactions: `chain` looks at each row, `rules` at what
+//! the
 //! events say together, `agree` at the writer's tables, `files` at the files. Memory does not grow
 //! with the log. Nothing is written. The views are not looked at: they are disposable, and
 //! `rebuild --check` compares them.

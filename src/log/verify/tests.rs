@@ -243,15 +243,18 @@ fn payloads_and_erasure() {
     );
 }
 
+/// What the row of a table says that the log does not.
+const SURPLUS: &str = "it has a row for something that the log does not say here";
+
+/// Ruins the log by a statement and expects one finding about one table.
+fn disagrees(sql: &str, seq: u64, table: &str, what: &str) {
+    let expected = format!("seq {seq}: table {table} disagrees with the log: {what}");
+    assert_eq!(ruined(sql), [expected], "{sql}");
+}
+
 #[test]
 fn tables_that_disagree() {
-    let table = |seq: u64, table: &str, what: &str| {
-        format!("seq {seq}: table {table} disagrees with the log: {what}")
-    };
-    let check = |sql: &str, seq: u64, name: &str, what: &str| {
-        assert_eq!(ruined(sql), [table(seq, name, what)], "{sql}");
-    };
-    let surplus = "it has a row for something that the log does not say here";
+    let (check, surplus) = (disagrees, SURPLUS);
     check(
         "UPDATE chat SET chat_id = 'x' WHERE created_seq = 1",
         1,
@@ -284,6 +287,11 @@ fn tables_that_disagree() {
         "turn",
         surplus,
     );
+}
+
+#[test]
+fn registers_that_disagree() {
+    let (check, surplus) = (disagrees, SURPLUS);
     check(
         "DELETE FROM register WHERE seq = 2",
         2,
@@ -322,7 +330,7 @@ fn events_that_no_append_allows() {
     // The same commits, some of them copied behind the end by hand.
     let again = |first: u64, n: u64| {
         format!(
-            "INSERT INTO log SELECT 21, n_events, at_ms + 1000, batch_id, checksum, records
+            "INSERT INTO main.log SELECT 21, n_events, at_ms + 1000, batch_id, checksum, records
              FROM log WHERE first_seq = {first} AND n_events = {n}"
         )
     };

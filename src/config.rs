@@ -1,0 +1,251 @@
+//! What `serve --config FILE` says: a TOML file as plain values, checked, with its defaults.
+//!
+//! Units are in the names of the keys here and nowhere else: inside, times are `Duration`s. Flags
+//! of the command line win over the file; that is left to `cli`. Provider tables are read and
+//! kept, so that a file of a later version starts this one; running them is left to the turn
+//! runner, which this version does not have: [`Config::unused`] says so.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use scrollback_schema::limits;
+use serde::Deserialize;
+
+use crate::sqlite::Durability;
+
+/// What a server is told.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// Where it listens, unless a flag says otherwise.
+    pub listen: Option<SocketAddr>,
+    /// The data directory, unless a flag says otherwise.
+    pub data: Option<PathBuf>,
+    /// How much an answered append survives.
+    pub durability: Durability,
+    /// Lease of an external turn whose producer does not ask for another.
+    pub lease: Duration,
+    /// How long a shutdown waits for streams and requests to end by themselves.
+    pub drain: Duration,
+    /// Provider that runs a turn whose client names none.
+    pub default_provider: Option<String>,
+    /// Provider tables by name, not looked into.
+    pub providers: BTreeMap<String, toml::Table>,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            listen: None,
+            data: None,
+            durability: Durability::default(),
+            lease: Duration::from_millis(limits::LEASE_MS_DEFAULT),
+            drain: Duration::from_secs(10),
+            default_provider: None,
+            providers: BTreeMap::new(),
+        }
+    }
+}
+
+/// Why a file is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// It cannot be read.
+    #[error("config file {} cannot be read; give --config a readable file", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It is no TOML, or names a key that does not exist.
+    #[error("config file {} is not understood", path.display())]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        #[source]
+        source: toml::de::Error,
+    },
+    /// A value is outside its bounds.
+    #[error("config file {} has {key} = {value}; use {least} to {most}", path.display())]
+    Bounds {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: &'static str,
+        /// What it is set to.
+        value: u64,
+        /// The least that is allowed.
+        least: u64,
+        /// The most that is allowed.
+        most: u64,
+    },
+    /// The default provider has no table.
+    #[error(
+        "config file {} has default_provider = \"{name}\" but no [providers.{name}]; add the \
+         table or name one of: {configured}",
+        path.display()
+    )]
+    DefaultProvider {
+        /// The file.
+        path: PathBuf,
+        /// The provider that is missing.
+        name: String,
+        /// Those that are there.
+        configured: String,
+    },
+}
+
+/// The file as it is written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct ConfigFile {
+    listen: Option<SocketAddr>,
+    data: Option<PathBuf>,
+    durability: DurabilityName,
+    lease_ms: Option<u64>,
+    drain_ms: Option<u64>,
+    default_provider: Option<String>,
+    providers: BTreeMap<String, toml::Table>,
+}
+
+/// The name of a [`Durability`] in the file.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum DurabilityName {
+    #[default]
+    Full,
+    Process,
+}
+
+impl From<DurabilityName> for Durability {
+    fn from(name: DurabilityName) -> Durability {
+        match name {
+            DurabilityName::Full => Durability::Full,
+            DurabilityName::Process => Durability::Process,
+        }
+    }
+}
+
+/// Longest drain in milliseconds: supervisors kill after a few minutes at most.
+const DRAIN_MS_MAX: u64 = 10 * 60 * 1_000;
+
+impl Config {
+    /// Reads a file.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`], every variant.
+    pub fn read(path: &Path) -> Result<Config, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        Config::parse(&text, path)
+    }
+
+    /// Parses the text of a file; `path` only names it in errors, and relative paths in the text
+    /// stay relative to the working directory.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`], every variant but `Read`.
+    pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
+        let file: ConfigFile = toml::from_str(text)
+            .map_err(|source| ConfigError::Parse { path: path.to_owned(), source })?;
+        let defaults = Config::default();
+        let bounded = |key, value: Option<u64>, least, most, default| match value {
+            None => Ok(default),
+            Some(value) if (least..=most).contains(&value) => Ok(Duration::from_millis(value)),
+            Some(value) => {
+                Err(ConfigError::Bounds { path: path.to_owned(), key, value, least, most })
+            }
+        };
+        let (least, most) = (limits::LEASE_MS_MIN, limits::LEASE_MS_MAX);
+        let config = Config {
+            listen: file.listen,
+            data: file.data,
+            durability: file.durability.into(),
+            lease: bounded("lease_ms", file.lease_ms, least, most, defaults.lease)?,
+            drain: bounded("drain_ms", file.drain_ms, 0, DRAIN_MS_MAX, defaults.drain)?,
+            default_provider: file.default_provider,
+            providers: file.providers,
+        };
+        match &config.default_provider {
+            Some(name) if !config.providers.contains_key(name) => {
+                Err(ConfigError::DefaultProvider {
+                    path: path.to_owned(),
+                    name: name.clone(),
+                    configured: config.provider_names(),
+                })
+            }
+            _ => Ok(config),
+        }
+    }
+
+    /// What the file asks for and this version does not do, a sentence each.
+    pub fn unused(&self) -> Vec<String> {
+        let tables = self.providers.keys().map(|name| {
+            format!("provider \"{name}\" is configured, but this version runs no provider")
+        });
+        let default = self.default_provider.iter().map(|name| {
+            format!("default_provider \"{name}\" is ignored, since this version runs no provider")
+        });
+        default.chain(tables).collect()
+    }
+
+    /// The names of the configured providers, for a message: `a, b`, or `none`.
+    pub fn provider_names(&self) -> String {
+        if self.providers.is_empty() {
+            return "none".to_owned();
+        }
+        self.providers.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, String> {
+        Config::parse(text, Path::new("s.toml")).map_err(|error| {
+            let source = std::error::Error::source(&error).map(ToString::to_string);
+            format!("{error}: {}", source.unwrap_or_default())
+        })
+    }
+
+    #[test]
+    fn an_empty_file_is_the_default() {
+        assert_eq!(parse(""), Ok(Config::default()));
+    }
+
+    #[test]
+    fn every_key_is_read() {
+        let config = parse(
+            "listen = '127.0.0.1:9'\ndata = 'd'\ndurability = 'process'\nlease_ms = 100\n\
+             drain_ms = 0\ndefault_provider = 'local'\n\
+             [providers.local]\nkind = 'openai'\nbase_url = 'http://x/v1'\n[providers.z]\n",
+        )
+        .unwrap();
+        assert_eq!(config.listen, Some("127.0.0.1:9".parse().unwrap()));
+        assert_eq!(config.data, Some("d".into()));
+        assert_eq!(config.durability, Durability::Process);
+        assert_eq!((config.lease, config.drain), (Duration::from_millis(100), Duration::ZERO));
+        assert_eq!(config.provider_names(), "local, z");
+        assert_eq!(config.unused().len(), 3);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let refused = |text: &str, part: &str| {
+            let error = parse(text).unwrap_err();
+            assert!(error.starts_with("config file s.toml ") && error.contains(part), "{error}");
+        };
+        refused("lissen = 'x'", "lissen");
+        refused("lease_ms = 99", "lease_ms = 99; use 100 to 3600000");
+        refused("durability = 'none'", "none");
+        refused("default_provider = 'p'\n[providers.q]", "name one of: q");
+        refused("listen = ", "line 1");
+    }
+}

@@ -1,0 +1,64 @@
+//! `POST …/events`: a producer outside appends to the turn that it leases.
+//!
+//! The hot path: one parse, one append, an answer written by hand. Whether the lease holds and the
+//! numbers fit is the log's to say.
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderValue, Response};
+use scrollback_schema::{NewEvent, wire};
+
+use super::App;
+use super::error::Problem;
+use super::request::{ChatPath, IdempotencyKey, JsonBody};
+use crate::log::{Append, Appended, Claim};
+
+/// Appends events to a leased turn
+///
+/// Durable when answered, and the lease is renewed. Numbers count the turn's own events from 1: a
+/// repeated call is answered as before, a number left out is a 409 that says which one is expected.
+#[utoipa::path(
+    post,
+    path = "/v1/chats/{chat}/events",
+    operation_id = "append_events",
+    request_body = ref("#/components/schemas/AppendRequest"),
+    responses((status = 200, description = "Stored", body = ref("#/components/schemas/Appended")))
+)]
+pub(crate) async fn append_events(
+    State(app): State<App>,
+    ChatPath(chat): ChatPath,
+    key: IdempotencyKey,
+    JsonBody(body): JsonBody,
+) -> Result<Response<Body>, Problem> {
+    let parsed = wire::parse_append(&body)?;
+    let (token, first_number) = (parsed.lease.into_owned(), parsed.first_number);
+    // The lease says which turn and message they belong to.
+    let events = parsed.events.into_iter().map(NewEvent::of_chat).collect();
+    let mut append = Append::new(chat, events)?;
+    append.claim = Claim::Lease { token, first_number };
+    append.idempotency = key.with(&body, String::new());
+    drop(body);
+    Ok(answer(&app.log().append(append).await?))
+}
+
+fn answer(appended: &Appended) -> Response<Body> {
+    let mut number = itoa::Buffer::new();
+    let mut json = String::with_capacity(96);
+    json.push_str("{\"first_seq\":");
+    json.push_str(number.format(appended.first_seq.get()));
+    json.push_str(",\"last_seq\":");
+    json.push_str(number.format(appended.last_seq.get()));
+    match &appended.lease {
+        Some(lease) => {
+            json.push_str(",\"expires_at\":\"");
+            json.push_str(&lease.expires_at.to_string());
+            json.push_str("\"}");
+        }
+        // The turn has ended, and its lease with it.
+        None => json.push_str(",\"expires_at\":null}"),
+    }
+    let mut response = Response::new(Body::from(json));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}

@@ -1,0 +1,114 @@
+//! Deleting a chat: tombstone, then not a byte of its text is left.
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::Response;
+use bytes::Bytes;
+use scrollback_schema::event::{CancelReason, Cancelled};
+use scrollback_schema::{ChatId, ChatRef, Event, Kind, NewEvent, Seq};
+
+use super::App;
+use super::body::Fields;
+use super::chats::chat_seq;
+use super::error::{Code, Problem};
+use super::request::{ChatPath, IdempotencyKey, JsonBody};
+use crate::log::turn_guard::Reason;
+use crate::log::{Append, AppendError, Appended, PageLimits, Refusal, Scope};
+
+/// Times that a turn may begin or end between looking and appending before the chat is called busy.
+const ATTEMPTS_MAX: usize = 16;
+
+/// Deletes a chat and erases its text
+///
+/// An open turn is closed first. Answered when no file of the data directory holds a byte of the
+/// text; the chat's routes answer 410 from then on.
+#[utoipa::path(
+    delete,
+    path = "/v1/chats/{chat}",
+    operation_id = "delete_chat",
+    request_body = ref("#/components/schemas/By"),
+    responses((status = 200, description = "Deleted", body = ref("#/components/schemas/ChatSeq")))
+)]
+pub(crate) async fn delete_chat(
+    State(app): State<App>,
+    ChatPath(chat): ChatPath,
+    key: IdempotencyKey,
+    JsonBody(body): JsonBody,
+) -> Result<Response<Body>, Problem> {
+    // A task of its own: once the tombstone stands, the text goes even if the client does.
+    let deletion = app.tasks().spawn(delete(app.clone(), chat, key, body));
+    deletion
+        .await
+        .map_err(|error| Problem::fault(Code::Internal, "the deletion broke off", &error))?
+}
+
+async fn delete(
+    app: App,
+    id: ChatId,
+    key: IdempotencyKey,
+    body: Bytes,
+) -> Result<Response<Body>, Problem> {
+    let deleted = Fields::read(&body)?.event(Kind::ChatDeleted, &["by"])?;
+    let entry = app.log().find_chat(&id).await?.ok_or_else(|| Problem::chat_not_found(&id))?;
+    let appended = bury(&app, &entry.chat, &deleted, &key, &body).await?;
+    let unfinished = |error: &dyn std::error::Error| {
+        let detail = "the chat is deleted, but its text is not gone from every file yet; the rest \
+                      goes at the next start";
+        Problem::fault(Code::EraseUnfinished, detail, error)
+    };
+    app.log().erase(&entry.chat).await.map_err(|error| unfinished(&error))?;
+    app.projector().settle(appended.last_seq).await.map_err(|error| unfinished(&error))?;
+    Ok(chat_seq(&id, &appended))
+}
+
+/// Appends the tombstone, and before it the end of the turn that is open.
+async fn bury(
+    app: &App,
+    chat: &ChatRef,
+    deleted: &Event,
+    key: &IdempotencyKey,
+    body: &[u8],
+) -> Result<Appended, Problem> {
+    for _ in 0..ATTEMPTS_MAX {
+        let mut events = Vec::with_capacity(2);
+        if let Some(turn) = app.read_model().status(chat).await?.open_turn {
+            let started_at = instant_of(app, chat, turn.started_seq).await?;
+            let duration_ms = app.clock().now().since_ms(started_at);
+            let reason = CancelReason::User;
+            let cancelled = Event::Cancelled(Cancelled { reason, duration_ms });
+            events.push(NewEvent::of_turn(turn.turn_id, turn.message_id, cancelled));
+        }
+        events.push(NewEvent::of_chat(deleted.clone()));
+        let mut append = Append::new(chat.id.clone(), events)?;
+        append.idempotency = key.with(body, String::new());
+        match app.log().append(append).await {
+            Ok(appended) => return Ok(appended),
+            // A turn began or ended in between: look again.
+            Err(AppendError::Refused(Refusal { reason, .. })) if is_about_a_turn(&reason) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let detail = format!("turns of chat {} begin and end too fast to delete it", chat.id);
+    Err(Problem::new(Code::ChatBusy, detail).with("chat_id", chat.id.as_str()))
+}
+
+fn is_about_a_turn(reason: &Reason) -> bool {
+    matches!(
+        reason,
+        Reason::TurnStillOpen { .. }
+            | Reason::NoOpenTurn
+            | Reason::NotTheOpenTurn { .. }
+            | Reason::NotTheTurnsMessage { .. }
+    )
+}
+
+/// When the event with this seq was committed.
+async fn instant_of(
+    app: &App,
+    chat: &ChatRef,
+    seq: Seq,
+) -> Result<scrollback_schema::Millis, Problem> {
+    let scope = Scope::Chat(chat.created);
+    let page = app.log().read(&scope, seq.prev(), seq, PageLimits::default()).await?;
+    Ok(page.sections.first().map_or_else(|| app.clock().now(), |section| section.at()))
+}

@@ -1,0 +1,115 @@
+//! Whether the server is alive, ready, and what it counts.
+
+use std::path::Path;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderValue, Response, StatusCode};
+use serde_json::json;
+
+use super::App;
+use super::answer;
+use super::error::Problem;
+use super::metrics::Sizes;
+use crate::projector::Health;
+
+/// Says whether the server is alive
+///
+/// 503 once the thread that writes the log or one that folds it has ended: only a restart helps.
+#[utoipa::path(
+    get,
+    path = "/healthz",
+    operation_id = "healthz",
+    responses(
+        (status = 200, description = "Alive", body = ref("#/components/schemas/Health")),
+        (status = 503, description = "Dead", body = ref("#/components/schemas/Health")),
+    )
+)]
+pub(crate) async fn healthz(State(app): State<App>) -> Response<Body> {
+    answer_with(&dead(&app))
+}
+
+/// Says whether the server takes calls
+///
+/// 503 with reasons while the log is stopped, a projection fails, or the server shuts down.
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    operation_id = "readyz",
+    responses(
+        (status = 200, description = "Ready", body = ref("#/components/schemas/Health")),
+        (status = 503, description = "Not ready", body = ref("#/components/schemas/Health")),
+    )
+)]
+pub(crate) async fn readyz(State(app): State<App>) -> Response<Body> {
+    let mut reasons = dead(&app);
+    if app.log().is_poisoned() {
+        reasons.push("the log stopped writing after a failed sync; restart the server".to_owned());
+    }
+    if app.is_stopping() {
+        reasons.push("the server is shutting down".to_owned());
+    }
+    for projection in app.projector().status() {
+        if let Health::Failing { cause } = projection.health {
+            reasons.push(format!("projection {} fails: {cause}", projection.name));
+        }
+    }
+    answer_with(&reasons)
+}
+
+fn dead(app: &App) -> Vec<String> {
+    let mut reasons = Vec::new();
+    if !app.log().is_writing() {
+        reasons.push("the thread that writes the log has ended; restart the server".to_owned());
+    }
+    for projection in app.projector().status() {
+        if projection.health == Health::Poisoned {
+            reasons.push(format!(
+                "the thread of projection {} has ended; restart the server",
+                projection.name
+            ));
+        }
+    }
+    reasons
+}
+
+fn answer_with(reasons: &[String]) -> Response<Body> {
+    let (status, word) = match reasons.is_empty() {
+        true => (StatusCode::OK, "ok"),
+        false => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+    };
+    answer::json(status, &json!({ "status": word, "reasons": reasons }))
+}
+
+/// Counts, as Prometheus reads them
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    operation_id = "metrics",
+    responses((
+        status = 200,
+        description = "OpenMetrics text",
+        body = String,
+        content_type = "application/openmetrics-text"
+    ))
+)]
+pub(crate) async fn metrics(State(app): State<App>) -> Result<Response<Body>, Problem> {
+    let dir = app.log().dir().to_owned();
+    let sizes = tokio::task::spawn_blocking(move || Sizes {
+        log_bytes: size(&dir.join("log.db")),
+        wal_bytes: size(&dir.join("log.db-wal")),
+    })
+    .await
+    .unwrap_or_default();
+    let text = app.metrics().render(app.log().head(), &app.projector().status(), sizes);
+    let mut response = Response::new(Body::from(text));
+    let open_metrics = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(open_metrics));
+    Ok(response)
+}
+
+/// Bytes of a file; 0 if it is not there.
+fn size(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |metadata| metadata.len())
+}

@@ -1,0 +1,189 @@
+//! What clients call: the routes, what they answer, and the socket that they come in by.
+//!
+//! A handler parses, calls and translates, nothing more; one file a resource. What may happen is
+//! the log's to say, what is shown the read model's. [`router`] can be called without a socket.
+//!
+//! Reading order: [`App`] is what handlers share; `request`, `body` and `answer` are how a call is
+//! read and answered, `error` and `refused` how it fails; then the resources; `stream`, `replay`,
+//! `sse` and `takeover` are the way of an event to a reader; `serve` is the socket.
+
+mod answer;
+mod append;
+mod body;
+mod chats;
+mod delete;
+mod error;
+mod events;
+mod fork;
+mod health;
+mod messages;
+mod metrics;
+mod openapi;
+mod refused;
+mod replay;
+mod request;
+mod serve;
+mod sse;
+mod status;
+mod stream;
+mod takeover;
+mod turns;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::{Method, Uri};
+use scrollback_schema::{ChatId, ChatRef};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::task::TaskTracker;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub use error::{Code, Problem};
+pub use metrics::Metrics;
+pub use serve::{BindError, Listener, bind, serve};
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::log::Log;
+use crate::projector::Projector;
+use crate::read_model::ReadModel;
+
+/// What a server is made of.
+#[derive(Debug, Clone)]
+pub struct AppParts {
+    /// Where events go in and out.
+    pub log: Log,
+    /// What folds them.
+    pub projector: Projector,
+    /// What the server was told.
+    pub config: Config,
+    /// The time, and fresh ids.
+    pub clock: Clock,
+    /// What is counted; the log's observer as well.
+    pub metrics: Arc<Metrics>,
+}
+
+/// What all handlers share; cloning shares it.
+#[derive(Debug, Clone)]
+pub struct App(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    parts: AppParts,
+    read_model: ReadModel,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl App {
+    /// Puts a server together; it serves nothing yet.
+    pub fn new(parts: AppParts) -> App {
+        let read_model = ReadModel::new(&parts.projector);
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        App(Arc::new(Shared { parts, read_model, stop, tasks }))
+    }
+
+    /// Begins the shutdown: streams say `bye`, and [`serve()`] ends.
+    pub fn stop(&self) {
+        self.0.stop.cancel();
+    }
+
+    pub(crate) fn log(&self) -> &Log {
+        &self.0.parts.log
+    }
+
+    pub(crate) fn projector(&self) -> &Projector {
+        &self.0.parts.projector
+    }
+
+    pub(crate) fn read_model(&self) -> &ReadModel {
+        &self.0.read_model
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.0.parts.config
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.0.parts.clock
+    }
+
+    pub(crate) fn metrics(&self) -> &Arc<Metrics> {
+        &self.0.parts.metrics
+    }
+
+    /// Work that outlives the call that began it; a shutdown waits for it.
+    pub(crate) fn tasks(&self) -> &TaskTracker {
+        &self.0.tasks
+    }
+
+    /// Resolves once the server is told to stop.
+    pub(crate) fn stopping(&self) -> WaitForCancellationFutureOwned {
+        self.0.stop.clone().cancelled_owned()
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.0.stop.is_cancelled()
+    }
+
+    /// Milliseconds of a lease whose producer asks for no other.
+    pub(crate) fn lease_ms(&self) -> u64 {
+        u64::try_from(self.config().lease.as_millis()).expect("the configuration bounds it")
+    }
+
+    /// The chat of this id: 404 if there is none, 410 if it was deleted.
+    pub(crate) async fn chat(&self, id: &ChatId) -> Result<ChatRef, Problem> {
+        match self.log().find_chat(id).await? {
+            None => Err(Problem::chat_not_found(id)),
+            Some(entry) if entry.deleted.is_some() => Err(Problem::chat_deleted(id)),
+            Some(entry) => Ok(entry.chat),
+        }
+    }
+}
+
+/// All routes.
+pub fn router(app: App) -> Router {
+    let (router, api) = routes().split_for_parts();
+    let openapi = openapi::text(&api);
+    router
+        .route("/openapi.json", axum::routing::get(async move || openapi::answer(&openapi)))
+        .fallback(no_route)
+        .method_not_allowed_fallback(no_method)
+        .with_state(app)
+}
+
+/// The routes that the OpenAPI document lists, each with its description.
+fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(openapi::base())
+        .routes(routes!(append::append_events, events::list_events))
+        .routes(routes!(chats::create_chat, chats::list_chats))
+        .routes(routes!(chats::get_chat, chats::update_chat, delete::delete_chat))
+        .routes(routes!(chats::mark_viewed))
+        .routes(routes!(fork::fork_chat))
+        .routes(routes!(messages::list_messages))
+        .routes(routes!(messages::get_message))
+        .routes(routes!(stream::stream_chat))
+        .routes(routes!(stream::stream_all))
+        .routes(routes!(status::get_status))
+        .routes(routes!(status::list_queue))
+        .routes(routes!(status::list_requests))
+        .routes(routes!(status::list_turns))
+        .routes(routes!(turns::start_turn))
+        .routes(routes!(turns::take_lease))
+        .routes(routes!(health::healthz))
+        .routes(routes!(health::readyz))
+        .routes(routes!(health::metrics))
+}
+
+async fn no_route(uri: Uri) -> Problem {
+    let path: String = uri.path().chars().take(200).collect();
+    let detail = format!("nothing is at {path}; /openapi.json lists the routes");
+    Problem::new(Code::RouteNotFound, detail)
+}
+
+async fn no_method(method: Method, uri: Uri) -> Problem {
+    let path: String = uri.path().chars().take(200).collect();
+    let detail = format!("{path} does not take {method}; the allow header says what it takes");
+    Problem::new(Code::MethodNotAllowed, detail)
+}

@@ -1,0 +1,127 @@
+//! What the log, the views and the wire refuse, said in the table of `error`.
+
+use scrollback_schema::wire::{self, WireError};
+
+use super::error::{Code, Problem};
+use crate::log::turn_guard::Reason;
+use crate::log::{AppendError, ReadError, Refusal};
+use crate::projector::SourceError;
+use crate::read_model::ReadModelError;
+
+impl From<AppendError> for Problem {
+    fn from(error: AppendError) -> Problem {
+        let detail = error.to_string();
+        match error {
+            AppendError::Empty => Problem::new(Code::BadBody, detail),
+            AppendError::TooMany { .. } => Problem::new(Code::TooManyEvents, detail),
+            AppendError::TooLarge { index, .. } => {
+                Problem::new(Code::EventTooLarge, detail).with("event_index", index)
+            }
+            AppendError::ChatNotFound { chat } => Problem::chat_not_found(&chat),
+            AppendError::ChatDeleted { chat } => Problem::chat_deleted(&chat),
+            AppendError::Refused(refusal) => refused(&refusal),
+            AppendError::LeaseInvalid { chat } => {
+                Problem::new(Code::LeaseInvalid, detail).with("chat_id", chat.as_str())
+            }
+            AppendError::LeaseFenced { epoch } => {
+                Problem::new(Code::LeaseFenced, detail).with("epoch", epoch)
+            }
+            AppendError::TurnEnded => Problem::new(Code::TurnEnded, detail),
+            AppendError::NumberGap { expected } => {
+                Problem::new(Code::NumberGap, detail).with("expected_number", expected)
+            }
+            AppendError::IdempotencyMismatch => Problem::new(Code::IdempotencyKeyReused, detail),
+            AppendError::Closing => Problem::new(Code::ShuttingDown, detail),
+            AppendError::Poisoned => Problem::new(Code::LogStopped, detail),
+            AppendError::Unknown { .. } => {
+                Problem::fault(Code::OutcomeUnknown, OUTCOME_UNKNOWN, &error)
+            }
+            AppendError::Storage { .. } => Problem::fault(
+                Code::StorageFailed,
+                "the log could not be written and nothing was stored; check the disk",
+                &error,
+            ),
+            AppendError::ImportOrder => Problem::fault(Code::Internal, INTERNAL, &error),
+        }
+    }
+}
+
+const OUTCOME_UNKNOWN: &str = "the events may or may not have been stored; send the same call with \
+                               the same idempotency-key or event numbers again";
+
+const INTERNAL: &str = "a fault of this server; its trace says more";
+
+fn refused(refusal: &Refusal) -> Problem {
+    let code = match &refusal.reason {
+        Reason::ChatExists => Code::ChatExists,
+        Reason::TurnBusy { .. } => Code::ChatBusy,
+        Reason::TurnExists { .. } | Reason::IdTaken { .. } => Code::IdTaken,
+        Reason::NoOpenTurn | Reason::NotTheOpenTurn { .. } => Code::TurnEnded,
+        _ => Code::EventRefused,
+    };
+    let problem = Problem::new(code, refusal.to_string())
+        .with("event_index", refusal.index)
+        .with("event_kind", refusal.kind);
+    match &refusal.reason {
+        Reason::TurnBusy { open } => problem.with("open_turn_id", open.as_str()),
+        _ => problem,
+    }
+}
+
+impl From<ReadError> for Problem {
+    fn from(error: ReadError) -> Problem {
+        match &error {
+            ReadError::Damaged { .. }
+            | ReadError::Undecodable { .. }
+            | ReadError::Nameless { .. }
+            | ReadError::Gap { .. } => {
+                let detail = error.to_string();
+                Problem::fault(Code::LogDamaged, &detail, &error)
+            }
+            _ => Problem::fault(Code::ReadFailed, "the log could not be read; try again", &error),
+        }
+    }
+}
+
+impl From<ReadModelError> for Problem {
+    fn from(error: ReadModelError) -> Problem {
+        let detail = error.to_string();
+        match error {
+            ReadModelError::NotYet { at_seq, head } => Problem::ahead("at_seq", at_seq, head),
+            ReadModelError::Log(SourceError::Read(error)) => error.into(),
+            ReadModelError::Log(error) => {
+                Problem::fault(Code::ReadFailed, "the log could not be read; try again", &error)
+            }
+            ReadModelError::Behind { projection, .. } | ReadModelError::Busy { projection, .. } => {
+                Problem::new(Code::ViewUnavailable, detail).with("projection", projection)
+            }
+            ReadModelError::Damaged { projection, .. }
+            | ReadModelError::OutOfService { projection } => {
+                Problem::fault(Code::ViewUnavailable, &detail, &error)
+                    .with("projection", projection)
+            }
+            ReadModelError::Store { projection, .. } => {
+                Problem::fault(Code::ViewFailed, &detail, &error).with("projection", projection)
+            }
+            ReadModelError::Interrupted => Problem::fault(Code::Internal, INTERNAL, &error),
+        }
+    }
+}
+
+impl From<WireError> for Problem {
+    fn from(error: WireError) -> Problem {
+        let code = match (&error.problem, error.index) {
+            (wire::Problem::Syntax { .. }, _) => Code::BadJson,
+            (wire::Problem::TooMany { .. }, None) => Code::TooManyEvents,
+            (_, Some(_)) => Code::BadEvent,
+            (_, None) => Code::BadBody,
+        };
+        let problem = Problem::new(code, error.to_string())
+            .with("field", error.path.as_str())
+            .with("reason", error.problem.code());
+        match error.index {
+            Some(index) => problem.with("event_index", index),
+            None => problem,
+        }
+    }
+}

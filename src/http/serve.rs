@@ -1,0 +1,229 @@
+//! The socket side: listens, runs a connection a task, and ends them in order at shutdown.
+//!
+//! Requests are read and answered by hyper; what they mean is the router's. A stream that was
+//! granted leaves hyper for `takeover`, since hyper keeps 20 KiB and a second walk a reader.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Method, Request, Response};
+use axum::routing::future::RouteFuture;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioTimer;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::Service as _;
+
+use super::App;
+use super::takeover::{Socket, Takeover};
+
+/// Connections that wait to be accepted: with 128, hundreds that connect at once wait a second.
+const BACKLOG: i32 = 4_096;
+
+/// How long a client may take to send the head of a request, or stay silent between two.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Bytes that hyper buffers of one connection at most; bodies pass through in pieces.
+const BUFFER_BYTES_MAX: usize = 64 << 10;
+
+/// Pause after a failed accept, for example when there are no file descriptors left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// After how long without a word the kernel asks whether the peer is still there.
+const KEEPALIVE: Duration = Duration::from_secs(60);
+
+/// Why an address could not be listened on.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// Somebody else listens there.
+    #[error("address {addr} is in use; stop the other server or choose another with --listen")]
+    InUse {
+        /// The address.
+        addr: SocketAddr,
+    },
+    /// The system refuses.
+    #[error("cannot listen on {addr}; choose another address with --listen")]
+    Refused {
+        /// The address.
+        addr: SocketAddr,
+        /// Its reason.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// A socket that listens.
+#[derive(Debug)]
+pub struct Listener {
+    inner: TcpListener,
+    addr: SocketAddr,
+}
+
+impl Listener {
+    /// The address, with the port that the system chose if it was asked to.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+}
+
+/// Listens on an address.
+///
+/// # Errors
+///
+/// [`BindError`], every variant.
+///
+/// # Panics
+///
+/// Outside a tokio runtime.
+pub fn bind(addr: SocketAddr) -> Result<Listener, BindError> {
+    let listen = || -> io::Result<Listener> {
+        let domain = socket2::Domain::for_address(addr);
+        let socket = socket2::Socket::new(domain, socket2::Type::STREAM, None)?;
+        socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
+        // Accepted sockets inherit both on Linux, which saves two calls a connection.
+        socket.set_tcp_nodelay(true)?;
+        socket.set_tcp_keepalive(&socket2::TcpKeepalive::new().with_time(KEEPALIVE))?;
+        socket.bind(&addr.into())?;
+        socket.listen(BACKLOG)?;
+        let inner = TcpListener::from_std(socket.into())?;
+        let addr = inner.local_addr()?;
+        Ok(Listener { inner, addr })
+    };
+    listen().map_err(|source| match source.kind() {
+        io::ErrorKind::AddrInUse => BindError::InUse { addr },
+        _ => BindError::Refused { addr, source },
+    })
+}
+
+/// Serves until [`App::stop`] is called, then ends what is open: no new connection, a `bye` to each
+/// stream, and `drain` for what was begun; after it, connections are cut.
+///
+/// # Cancel safety
+///
+/// A dropped future leaves its connections running until they end by themselves.
+pub async fn serve(listener: Listener, app: App, drain: Duration) {
+    let (tasks, cut) = (TaskTracker::new(), CancellationToken::new());
+    let router = super::router(app.clone());
+    let mut stopping = pin!(app.stopping());
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = &mut stopping => break,
+            accepted = listener.inner.accept() => accepted,
+        };
+        match accepted {
+            Ok((socket, _)) => {
+                tasks.spawn(connection(socket, app.clone(), router.clone(), cut.clone()));
+            }
+            Err(error) => {
+                tracing::warn!(error = %error, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    tasks.close();
+    if tokio::time::timeout(drain, tasks.wait()).await.is_err() {
+        tracing::warn!(n_connections = tasks.len(), "cutting connections that did not end");
+        cut.cancel();
+        tasks.wait().await;
+    }
+}
+
+/// Runs one connection to its end.
+async fn connection(socket: TcpStream, app: App, router: Router, cut: CancellationToken) {
+    let _ = socket.set_nodelay(true);
+    let run = async {
+        if let Some(stream) = requests(socket, &app, router).await {
+            stream.run().await;
+        }
+    };
+    tokio::select! {
+        biased;
+        () = cut.cancelled() => {}
+        () = run => {}
+    }
+}
+
+/// Answers requests until the client goes, or until one of them becomes a stream.
+async fn requests(socket: TcpStream, app: &App, router: Router) -> Option<super::takeover::Stream> {
+    let takeover = Takeover::default();
+    let service = Service { router, takeover: takeover.clone() };
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(BUFFER_BYTES_MAX);
+    let mut conn = builder.serve_connection(Socket::new(socket, takeover.clone()), service);
+    let (mut stopping, mut is_told) = (pin!(app.stopping()), false);
+    let is_over = std::future::poll_fn(|cx| {
+        if !is_told && stopping.as_mut().poll(cx).is_ready() {
+            is_told = true;
+            Pin::new(&mut conn).graceful_shutdown();
+        }
+        let polled = conn.poll_without_shutdown(cx);
+        if takeover.is_granted() {
+            return Poll::Ready(false);
+        }
+        // A connection that breaks is the client's business.
+        polled.map(|_| true)
+    })
+    .await;
+    let socket = conn.into_parts().io;
+    if is_over {
+        socket.close().await;
+        return None;
+    }
+    takeover.take(socket)
+}
+
+/// The router as hyper calls it.
+struct Service {
+    router: Router,
+    takeover: Takeover,
+}
+
+impl hyper::service::Service<Request<Incoming>> for Service {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Answer;
+
+    fn call(&self, mut request: Request<Incoming>) -> Answer {
+        let version = request.version();
+        if request.method() == Method::GET {
+            request.extensions_mut().insert(self.takeover.clone());
+        }
+        let inner = self.router.clone().call(request);
+        Answer { inner, version, takeover: self.takeover.clone() }
+    }
+}
+
+/// An answer on its way; one that became a stream never arrives, so that hyper writes nothing.
+struct Answer {
+    inner: RouteFuture<Infallible>,
+    version: axum::http::Version,
+    takeover: Takeover,
+}
+
+impl Future for Answer {
+    type Output = Result<Response<Body>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let Ok(response) = ready!(Pin::new(&mut this.inner).poll(cx));
+        match this.takeover.grant(response, this.version) {
+            Some(response) => Poll::Ready(Ok(response)),
+            None => Poll::Pending,
+        }
+    }
+}

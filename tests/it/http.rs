@@ -1,0 +1,9 @@
+//! The routes as clients call them, without a socket: shapes, problems, streams.
+//!
+//! What needs a process, a network or a crash is tested beside this.
+
+mod api;
+mod chats;
+mod problems;
+mod streams;
+mod turns;
