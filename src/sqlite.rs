@@ -57,7 +57,10 @@ pub enum OpenDbError {
         source: rusqlite::Error,
     },
     /// The file was made by a newer program.
-    #[error("{} has format {found}, this program reads up to {known}; use a newer one", path.display())]
+    #[error(
+        "{} has format {found}, this program reads up to {known}; use a newer one",
+        path.display()
+    )]
     TooNew {
         /// The file.
         path: PathBuf,

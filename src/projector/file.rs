@@ -18,7 +18,8 @@ use crate::sqlite::{self, CheckpointMode, OpenDbError};
 /// rewritten often is moved once, small enough that the WAL stays a few times that.
 const WAL_BYTES_SOFT: usize = 8 << 20;
 
-/// Bytes of a file up to which it is checked page by page when it is opened: a fraction of a second.
+/// Bytes of a file up to which it is checked page by page when it is opened: a fraction of a
+/// second.
 const QUICK_CHECK_BYTES_MAX: u64 = 256 << 20;
 
 /// A view file and its only writer.

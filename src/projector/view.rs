@@ -114,7 +114,8 @@ impl Drop for LiveFile {
         if self.is_replaced.load(Ordering::SeqCst)
             && let Err(error) = remove_db(&self.path)
         {
-            tracing::warn!(path = %self.path.display(), %error, "a replaced view file is left over");
+            let path = self.path.display();
+            tracing::warn!(%path, %error, "a replaced view file is left over");
         }
     }
 }

@@ -264,10 +264,12 @@ impl Worker {
     fn recover(&mut self, error: &WorkError) {
         let projection = self.view.description().name;
         let healed = if error.is_damage() {
-            tracing::warn!(projection, error = %chain(error), "a view file is damaged; making it anew");
+            let error = chain(error);
+            tracing::warn!(projection, %error, "a view file is damaged; making it anew");
             self.heal()
         } else {
-            tracing::warn!(projection, error = %chain(error), "a projection stands still; trying again");
+            let error = chain(error);
+            tracing::warn!(projection, %error, "a projection stands still; trying again");
             self.live.file.parked().map_err(WorkError::from).map(|parked| {
                 self.live.fold.reset(parked);
                 self.live.seen = self.live.file.checkpoint();

@@ -46,7 +46,8 @@ impl Builder {
             Err(OpenFileError::Open(error)) => return Err(error.into()),
             Err(OpenFileError::Unfit(reason)) => {
                 if !matches!(reason, Unfit::Missing) {
-                    tracing::info!(projection = description.name, %reason, "starting a rebuild over");
+                    let projection = description.name;
+                    tracing::info!(projection, %reason, "starting a rebuild over");
                 }
                 ViewFile::create(path, &expected)?
             }

@@ -40,7 +40,8 @@ impl Store for Messages {
         db.prepare_cached(
             "INSERT INTO message (first_seq, chat, message_id, last_seq, head)
              VALUES (?1, ?2, ?3, ?4, ?5)
-             ON CONFLICT (first_seq) DO UPDATE SET last_seq = excluded.last_seq, head = excluded.head",
+             ON CONFLICT (first_seq)
+             DO UPDATE SET last_seq = excluded.last_seq, head = excluded.head",
         )?
         .execute(params![
             first_seq,

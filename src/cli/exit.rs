@@ -1,0 +1,49 @@
+//! How the program ends: one enum, three numbers.
+
+use std::process::ExitCode;
+
+/// What the exit code says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Done, and the answer is yes.
+    Ok,
+    /// Done, and the answer is no: damage was found, a difference was found.
+    No,
+    /// It could not be done; stderr says why and what to do.
+    CouldNotRun,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(match exit {
+            Exit::Ok => 0,
+            Exit::No => 1,
+            Exit::CouldNotRun => 2,
+        })
+    }
+}
+
+/// How a command ends that failed: a reader that went away, as `head` does, is no failure.
+pub(crate) fn of_error(error: &anyhow::Error) -> Exit {
+    let is_broken_pipe = error.chain().any(|cause| {
+        cause
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
+    });
+    if is_broken_pipe { Exit::Ok } else { Exit::CouldNotRun }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::Context;
+
+    #[test]
+    fn a_broken_pipe_is_success_however_deep_it_lies() {
+        let pipe = std::io::Error::from(std::io::ErrorKind::BrokenPipe);
+        let deep = Err::<(), _>(pipe).context("cannot write").context("cannot list").unwrap_err();
+        assert_eq!(of_error(&deep), Exit::Ok);
+        let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
+        assert_eq!(of_error(&anyhow::Error::from(full)), Exit::CouldNotRun);
+    }
+}

@@ -1,0 +1,80 @@
+//! `export`: the whole log as lines of JSON.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::Args;
+use scrollback_schema::{Seq, wire};
+
+use super::exit::Exit;
+use super::output::{Out, count_text, progress, say};
+use crate::log::offline::OfflineLog;
+use crate::log::{PageLimits, Scope};
+
+/// Write the whole log as NDJSON, one envelope a line
+///
+/// What is written is what `import` reads: it gives the same events under the same seqs and times,
+/// those included whose payload was erased. Works beside a running server, up to the head that the
+/// log has at the start.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  scrollback export > log.ndjson
+  scrollback export --output log.ndjson
+  scrollback export | gzip > log.ndjson.gz")]
+pub(super) struct Export {
+    /// Write to this new file instead of stdout
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+/// Runs the command.
+pub(super) fn run(data: &Path, args: &Export, out: &mut Out) -> anyhow::Result<Exit> {
+    let mut log = OfflineLog::open(data)?;
+    let head = log.head()?;
+    match &args.output {
+        None => export(&mut log, head, &mut |bytes| Ok(out.bytes(bytes)?))?,
+        Some(path) => {
+            let file = File::create_new(path).with_context(|| {
+                format!(
+                    "cannot make {}; name a new file in a directory that exists",
+                    path.display()
+                )
+            })?;
+            let mut file = BufWriter::with_capacity(1 << 20, file);
+            let failed = || format!("cannot write {}", path.display());
+            export(&mut log, head, &mut |bytes| file.write_all(bytes).with_context(failed))?;
+            file.into_inner()
+                .map_err(std::io::IntoInnerError::into_error)
+                .and_then(|file| file.sync_all())
+                .with_context(failed)?;
+        }
+    }
+    say(&format!("{} events exported, up to seq {head}", count_text(head.get())));
+    Ok(Exit::Ok)
+}
+
+fn export(
+    log: &mut OfflineLog,
+    head: Seq,
+    write: &mut dyn FnMut(&[u8]) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let bar = progress(head.get(), "exporting");
+    let (mut after, mut lines) = (Seq::ZERO, Vec::new());
+    while after < head {
+        let page = log.page(&Scope::All, after, head, PageLimits::default())?;
+        for section in &page.sections {
+            for index in section.events_in(after, page.through) {
+                wire::write_line(&mut lines, &section.recorded(index)?);
+            }
+        }
+        write(&lines)?;
+        lines.clear();
+        after = page.through;
+        bar.set_position(after.get());
+    }
+    bar.finish_and_clear();
+    Ok(())
+}

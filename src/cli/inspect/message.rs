@@ -1,0 +1,168 @@
+//! `inspect message`: one message as it is read, folded from its events.
+
+use std::ops::ControlFlow;
+
+use anyhow::bail;
+use clap::Args;
+use scrollback_projections::message::{Message, Messages, Part, Role};
+use scrollback_projections::{Projection, Touch};
+use scrollback_schema::{ChatId, MessageId, Recorded, Seq};
+
+use super::filter::Filter;
+use super::{fold, walk};
+use crate::cli::exit::Exit;
+use crate::cli::output::{Format, Out, duration_text, say};
+use crate::cli::preview::quoted;
+use crate::cli::range::SeqRange;
+use crate::log::offline::OfflineLog;
+
+/// Show a message as it is read: its text, thinking, tools, plan, and how it ended
+///
+/// The message is folded from its events, up to the head or up to --at. With --json it is the
+/// snapshot that clients get, with as_of_seq.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  scrollback inspect message 0192f3c4-8a53-7d10-b54c-2f6a7c3f9a1b
+  scrollback inspect message m2 --chat c1 --at 4801
+  scrollback inspect message m2 --chat c1 --json | jq .content_render")]
+pub(crate) struct ShowMessage {
+    /// The message
+    message: MessageId,
+    /// The chat that it is in, where several chats have a message of this id
+    #[arg(long, value_name = "CHAT")]
+    chat: Option<ChatId>,
+    /// Show it as it was at this seq
+    #[arg(long, value_name = "SEQ")]
+    at: Option<Seq>,
+}
+
+/// Runs the command.
+pub(super) fn run(
+    log: &mut OfflineLog,
+    head: Seq,
+    args: &ShowMessage,
+    out: &mut Out,
+) -> anyhow::Result<Exit> {
+    let as_of = args.at.unwrap_or(head).min(head);
+    let filter = Filter {
+        chat: args.chat.clone(),
+        message: Some(args.message.clone()),
+        seq: Some(SeqRange { first: Seq::ZERO, last: as_of }),
+        ..Filter::default()
+    };
+    let plan = filter.plan(log, head)?;
+    let mut row: Option<Message> = None;
+    let _ = walk(log, &plan.stretch, |section, index| {
+        if !plan.wants(section, index) {
+            return Ok(ControlFlow::Continue(()));
+        }
+        let event = section.recorded(index)?;
+        if row.as_ref().is_some_and(|row| row.head().chat != event.chat.created) {
+            bail!("several chats have a message {}; name one with --chat", args.message);
+        }
+        fold_message(&mut row, &event);
+        let is_over = row.as_ref().is_some_and(|row| row.head().role == Role::User);
+        Ok(if is_over && args.chat.is_some() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        })
+    })?;
+    let Some(message) = row else {
+        bail!(
+            "there is no message {} up to seq {as_of}; `scrollback inspect state` lists messages",
+            args.message
+        );
+    };
+    match out.format {
+        Format::Json => {
+            let mut view = serde_json::to_value(message.view())?;
+            view["as_of_seq"] = as_of.get().into();
+            out.json(&view)?;
+        }
+        Format::Text => print(&message, out)?,
+    }
+    Ok(Exit::Ok)
+}
+
+/// Folds an event into the message that it belongs to; says what does not fit.
+pub(super) fn fold_message(row: &mut Option<Message>, event: &Recorded) {
+    if let Touch::Row(_) = Messages::touches(event)
+        && let Some(cause) = fold::<Messages>(row, event)
+    {
+        say(&cause);
+    }
+}
+
+fn print(message: &Message, out: &mut Out) -> std::io::Result<()> {
+    let head = message.head();
+    out.line(&format!("message   {} ({}, {})", head.id, head.role.name(), head.status.name()))?;
+    out.line(&format!("chat      {}", head.chat_id))?;
+    if let Some(turn) = &head.turn {
+        let model = turn.model.as_ref().map_or(String::new(), |model| format!(" {model}"));
+        let took = turn.duration_ms.map_or(String::new(), |ms| format!(", {}", duration_text(ms)));
+        out.line(&format!("turn      {} ({}{model}{took})", turn.id, turn.provider))?;
+    }
+    out.line(&format!("seqs      {} to {}", head.first_seq, head.last_seq))?;
+    out.line(&format!("created   {}", head.created_at))?;
+    if let Some(usage) = &head.usage {
+        let tokens = |n: Option<u64>| n.map_or("?".to_owned(), |n| n.to_string());
+        let cost = usage.cost_usd.map_or(String::new(), |usd| format!(", ${usd:.4}"));
+        let (input, output) = (tokens(usage.input_tokens), tokens(usage.output_tokens));
+        out.line(&format!("usage     {input} tokens in, {output} out{cost}"))?;
+    }
+    for part in message.parts() {
+        out.line("")?;
+        print_part(part, out)?;
+    }
+    if let Some(turn) = &head.turn {
+        if let Some(failure) = &turn.failure {
+            let retry = if failure.retryable { "a retry can help" } else { "a retry cannot help" };
+            let (code, phase) = (failure.code.name(), failure.phase.name());
+            out.line("")?;
+            out.line(&format!("failed    {code} ({phase}, {retry}): {}", failure.message))?;
+        }
+        if let Some(reason) = turn.interrupted {
+            out.line("")?;
+            out.line(&format!("interrupted  {}", reason.name()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Prints one part of a message, its sort in front.
+fn print_part(part: &Part, out: &mut Out) -> std::io::Result<()> {
+    match part {
+        Part::Text(text) => {
+            let text: String = text.pieces().collect();
+            out.line(&text)
+        }
+        Part::Thinking(text) => {
+            let text: String = text.pieces().collect();
+            text.lines().try_for_each(|line| out.line(&format!("thinking  {line}")))
+        }
+        Part::Tool(tool) => {
+            let title = tool.title().map_or(String::new(), |title| format!("  {title}"));
+            out.line(&format!("tool      {} {}{title}", tool.name(), tool.status().name()))?;
+            for (name, json) in [("input", tool.input()), ("result", tool.result())] {
+                if let Some(json) = json {
+                    out.line(&format!("  {name:<8}{}", json.as_str()))?;
+                }
+            }
+            tool.error().map_or(Ok(()), |error| out.line(&format!("  error   {error}")))
+        }
+        Part::Plan(entries) => entries.iter().try_for_each(|entry| {
+            out.line(&format!("plan      [{}] {}", entry.status, entry.content))
+        }),
+        Part::Attachments(files) => files.iter().try_for_each(|file| {
+            out.line(&format!(
+                "file      {} ({}, {} bytes)",
+                file.name, file.media_type, file.size_bytes
+            ))
+        }),
+        Part::Suggestions(suggestions) => suggestions
+            .iter()
+            .try_for_each(|words| out.line(&format!("suggests  {}", quoted(words, usize::MAX)))),
+    }
+}

@@ -1,0 +1,123 @@
+//! `inspect`: looks into the log, offline or beside a running server, and never writes.
+//!
+//! Everything is read from log.db alone and folded here, so that it can be trusted when the views
+//! cannot.
+
+mod chats;
+mod events;
+mod filter;
+mod message;
+mod state;
+mod stats;
+mod turn;
+
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use clap::Subcommand;
+use scrollback_projections::message::Message;
+use scrollback_schema::{Recorded, Seq};
+
+use super::exit::Exit;
+use super::output::{Out, say};
+use crate::log::offline::OfflineLog;
+use crate::log::{PageLimits, Scope, Section};
+
+/// Look into the log, offline or beside a running server; never writes
+///
+/// Reads log.db alone, whether a server runs on the directory or not, and says on stderr up to
+/// which seq it saw the log. Nothing is written, neither to the files nor beside them.
+#[derive(Debug, Subcommand)]
+#[command(after_help = "\
+Examples:
+  scrollback inspect chats                          List the chats
+  scrollback inspect events --chat c1 --last 20     Show the last 20 events of a chat
+  scrollback inspect events --kind error --since 2h Show what failed in the last two hours
+  scrollback inspect message MESSAGE                Show a message as it is read, with its tools
+  scrollback inspect turn TURN                      Show where the time of a turn went
+  scrollback inspect state --at 4812                Show the chats as they were at a seq")]
+pub(super) enum Inspect {
+    Chats(chats::Chats),
+    Events(Box<events::Events>),
+    Message(message::ShowMessage),
+    Turn(turn::ShowTurn),
+    Stats(stats::Stats),
+    State(state::State),
+}
+
+/// Runs one of the commands.
+pub(super) fn run(data: &Path, args: &Inspect, out: &mut Out) -> anyhow::Result<Exit> {
+    let mut log = OfflineLog::open(data)?;
+    let head = log.head()?;
+    say(&format!("head {head} of {} (log {})", data.join("log.db").display(), log.log_id()));
+    match args {
+        Inspect::Chats(args) => chats::run(&mut log, head, args, out),
+        Inspect::Events(args) => events::run(&mut log, head, args, out),
+        Inspect::Message(args) => message::run(&mut log, head, args, out),
+        Inspect::Turn(args) => turn::run(&mut log, head, args, out),
+        Inspect::Stats(args) => stats::run(&mut log, head, args, out),
+        Inspect::State(args) => state::run(&mut log, head, args, out),
+    }
+}
+
+/// What a walk over a part of the log goes over.
+#[derive(Debug, Clone)]
+pub(super) struct Stretch {
+    pub(super) scope: Scope,
+    pub(super) after: Seq,
+    pub(super) until: Seq,
+}
+
+/// Calls `f` with the place of each event, in order, until it says stop; pages are read one by one.
+pub(super) fn walk(
+    log: &mut OfflineLog,
+    stretch: &Stretch,
+    mut f: impl FnMut(&Section, usize) -> anyhow::Result<ControlFlow<()>>,
+) -> anyhow::Result<ControlFlow<()>> {
+    let mut after = stretch.after;
+    // A small first page: the first line is there at once.
+    let mut limits = PageLimits { events: 256, bytes: 64 << 10 };
+    while after < stretch.until {
+        let page = log.page(&stretch.scope, after, stretch.until, limits)?;
+        for section in &page.sections {
+            for index in section.events_in(after, page.through) {
+                if f(section, index)?.is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
+            }
+        }
+        after = page.through;
+        limits = PageLimits::default();
+    }
+    Ok(ControlFlow::Continue(()))
+}
+
+/// Folds an event into a row; one that does not fit leaves the row as it is.
+fn fold<P: scrollback_projections::Projection>(
+    row: &mut Option<P::Row>,
+    event: &Recorded,
+) -> Option<String> {
+    let failed = P::apply(row, event).err()?;
+    Some(format!("seq {} cannot be applied to {}: {}", event.seq, P::NAME, failed.cause))
+}
+
+/// The beginning of a message's text on one line.
+fn opening_words(message: &Message, n_chars: usize) -> String {
+    let text = message.content_text().to_string();
+    super::preview::quoted(&text, n_chars)
+}
+
+/// Prints rows under their heads, columns aligned; the last column is as long as it is.
+fn table(out: &mut Out, heads: &[&str], rows: &[Vec<String>]) -> std::io::Result<()> {
+    let width = |column: usize| {
+        let cells = rows.iter().map(|row| row[column].chars().count());
+        cells.chain([heads[column].chars().count()]).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..heads.len()).map(width).collect();
+    let heads: Vec<String> = heads.iter().map(ToString::to_string).collect();
+    for row in std::iter::once(&heads).chain(rows) {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        out.line(cells.collect::<Vec<_>>().join("  ").trim_end())?;
+    }
+    Ok(())
+}

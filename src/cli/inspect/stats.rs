@@ -1,0 +1,166 @@
+//! `inspect stats`: how much is in the log, and of what.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+use clap::Args;
+use scrollback_schema::{Kind, Millis, Seq};
+use serde_json::json;
+
+use super::{Stretch, table, walk};
+use crate::cli::exit::Exit;
+use crate::cli::output::{Format, Out, bytes_text, count_text, progress};
+use crate::cli::preview::kind_name;
+use crate::log::Scope;
+use crate::log::offline::OfflineLog;
+
+/// Count what is in the log: events and bytes by kind, chats, turns, files
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  scrollback inspect stats
+  scrollback inspect stats --json | jq .kinds")]
+pub(crate) struct Stats {}
+
+/// How much of something there is.
+#[derive(Debug, Default, Clone, Copy)]
+struct Amount {
+    n_events: u64,
+    n_bytes: u64,
+}
+
+/// What was counted.
+#[derive(Debug, Default)]
+struct Counted {
+    kinds: BTreeMap<u16, Amount>,
+    total: Amount,
+    first_at: Option<Millis>,
+    last_at: Option<Millis>,
+}
+
+impl Counted {
+    fn of(&self, kind: Kind) -> u64 {
+        self.kinds.get(&kind.number()).map_or(0, |amount| amount.n_events)
+    }
+}
+
+/// Runs the command.
+pub(super) fn run(
+    log: &mut OfflineLog,
+    head: Seq,
+    _args: &Stats,
+    out: &mut Out,
+) -> anyhow::Result<Exit> {
+    let files = files(log)?;
+    if out.format == Format::Text {
+        out.line(&format!("log id    {}", log.log_id()))?;
+        out.line(&format!("head      {}", count_text(head.get())))?;
+        let sizes: Vec<String> =
+            files.iter().map(|(name, size)| format!("{name} {}", bytes_text(*size))).collect();
+        out.line(&format!("files     {}", sizes.join(", ")))?;
+        out.flush()?;
+    }
+    let counted = count(log, head)?;
+    let ended = [Kind::Complete, Kind::Cancelled, Kind::Error].map(|kind| counted.of(kind));
+    let n_turns = counted.of(Kind::StreamStarted);
+    let n_open = n_turns.saturating_sub(ended.iter().sum());
+    if out.format == Format::Json {
+        let kinds: serde_json::Map<String, serde_json::Value> = counted
+            .kinds
+            .iter()
+            .map(|(kind, n)| {
+                let amount = json!({"events": n.n_events, "payload_bytes": n.n_bytes});
+                (kind_name(*kind).into_owned(), amount)
+            })
+            .collect();
+        out.json(&json!({
+            "log_id": log.log_id(),
+            "head_seq": head.get(),
+            "files": files.iter().cloned().collect::<BTreeMap<_, _>>(),
+            "first_at": counted.first_at.map(|at| at.to_string()),
+            "last_at": counted.last_at.map(|at| at.to_string()),
+            "chats": counted.of(Kind::ChatCreated),
+            "chats_deleted": counted.of(Kind::ChatDeleted),
+            "turns": n_turns,
+            "turns_open": n_open,
+            "payload_bytes": counted.total.n_bytes,
+            "kinds": kinds,
+        }))?;
+        return Ok(Exit::Ok);
+    }
+    if let (Some(first), Some(last)) = (counted.first_at, counted.last_at) {
+        out.line(&format!("from      {first}"))?;
+        out.line(&format!("to        {last}"))?;
+    }
+    let deleted = counted.of(Kind::ChatDeleted);
+    out.line(&format!(
+        "chats     {}, {deleted} deleted",
+        count_text(counted.of(Kind::ChatCreated))
+    ))?;
+    let [completed, interrupted, failed] = ended.map(count_text);
+    out.line(&format!(
+        "turns     {}: {completed} completed, {interrupted} interrupted, {failed} failed, \
+             {n_open} open",
+        count_text(n_turns),
+    ))?;
+    out.line("")?;
+    print_kinds(&counted, out)?;
+    Ok(Exit::Ok)
+}
+
+fn print_kinds(counted: &Counted, out: &mut Out) -> std::io::Result<()> {
+    let row = |name: &str, amount: &Amount| {
+        let each = amount.n_bytes / amount.n_events.max(1);
+        let n_events = format!("{:>13}", count_text(amount.n_events));
+        vec![
+            name.to_owned(),
+            n_events,
+            format!("{:>10}", bytes_text(amount.n_bytes)),
+            each.to_string(),
+        ]
+    };
+    let mut rows: Vec<_> =
+        counted.kinds.iter().map(|(kind, amount)| row(&kind_name(*kind), amount)).collect();
+    rows.push(row("all", &counted.total));
+    table(out, &["kind", "       events", "   payload", "bytes each"], &rows)
+}
+
+fn count(log: &mut OfflineLog, head: Seq) -> anyhow::Result<Counted> {
+    let mut counted = Counted::default();
+    let stretch = Stretch { scope: Scope::All, after: Seq::ZERO, until: head };
+    let bar = progress(head.get(), "counting");
+    let _ = walk(log, &stretch, |section, index| {
+        let n_bytes = section.payload_at(index).len() as u64;
+        for amount in [counted.kinds.entry(section.kind_at(index)).or_default(), &mut counted.total]
+        {
+            amount.n_events += 1;
+            amount.n_bytes += n_bytes;
+        }
+        if index == 0 {
+            bar.set_position(section.first_seq().get());
+            counted.first_at.get_or_insert(section.at());
+            counted.last_at = Some(section.at());
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    bar.finish_and_clear();
+    Ok(counted)
+}
+
+/// The files of the log and their sizes, views last.
+fn files(log: &OfflineLog) -> anyhow::Result<Vec<(String, u64)>> {
+    let mut files = Vec::new();
+    for name in ["log.db", "log.db-wal"] {
+        if let Ok(file) = std::fs::metadata(log.dir().join(name)) {
+            files.push((name.to_owned(), file.len()));
+        }
+    }
+    let mut n_bytes = 0;
+    if let Ok(views) = std::fs::read_dir(log.dir().join("views")) {
+        for entry in views {
+            n_bytes += entry?.metadata()?.len();
+        }
+        files.push(("views".to_owned(), n_bytes));
+    }
+    Ok(files)
+}

@@ -1,0 +1,203 @@
+//! `serve`: opens a data directory, serves it until a signal, and leaves it at rest.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::{Args, ValueEnum};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::exit::Exit;
+use super::output::say;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::http::{self, App, AppParts, Listener, Metrics};
+use crate::log::{Log, LogOptions};
+use crate::projector::Projector;
+use crate::sqlite::Durability;
+
+/// Where the server listens unless it is told otherwise: this machine only.
+pub(super) const LISTEN_DEFAULT: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 7878);
+
+/// How often turns are looked for whose producer has fallen silent.
+const SWEEP: Duration = Duration::from_millis(250);
+
+/// Serve the log over HTTP
+///
+/// Opens the data directory, makes it if it is missing, and serves it until Ctrl-C or SIGTERM. An
+/// append is answered once it is on disk. One server may have a directory at a time.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  scrollback serve
+  scrollback serve --data /var/lib/chats --listen 127.0.0.1:8000
+  curl -N 'http://127.0.0.1:7878/v1/stream?after_seq=0'")]
+pub(super) struct Serve {
+    /// Listen on this address [default: 127.0.0.1:7878]; port 0 takes a free one
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<SocketAddr>,
+    /// Read settings from this TOML file; flags win over it
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// What an answered append survives [default: full]
+    #[arg(long, value_enum)]
+    durability: Option<Survives>,
+    /// Open a log that ends before the last head that was acknowledged, and give up the rest
+    #[arg(long)]
+    accept_lost_tail: bool,
+}
+
+/// [`Durability`] as a flag.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Survives {
+    /// A power loss: the log is synced before the answer
+    Full,
+    /// A crash of the program; a power loss may take the last moments
+    Process,
+}
+
+pub(super) fn run(data: &Path, args: &Serve) -> anyhow::Result<Exit> {
+    let mut config = match &args.config {
+        Some(path) => Config::read(path)?,
+        None => Config::default(),
+    };
+    for sentence in config.unused() {
+        say(&sentence);
+    }
+    match args.durability {
+        Some(Survives::Full) => config.durability = Durability::Full,
+        Some(Survives::Process) => config.durability = Durability::Process,
+        None => {}
+    }
+    let dir = match &config.data {
+        Some(dir) if data == Path::new(super::DATA_DEFAULT) => dir.clone(),
+        _ => data.to_owned(),
+    };
+    let addr = args.listen.or(config.listen).unwrap_or(LISTEN_DEFAULT);
+    let options = LogOptions {
+        durability: config.durability,
+        accept_lost_tail: args.accept_lost_tail,
+        observer: None,
+    };
+    runtime()?.block_on(async {
+        let server = Server::open(&dir, config, options).await?;
+        let listener = http::bind(addr)?;
+        server.announce(&listener)?;
+        say(&format!("listening on http://{}", listener.addr()));
+        let stop = server.app.clone();
+        tokio::spawn(async move {
+            stopped().await;
+            stop.stop();
+        });
+        server.serve(listener).await;
+        Ok(Exit::Ok)
+    })
+}
+
+/// The runtime of a server: handlers and streams; whatever blocks has threads of its own.
+pub(super) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .thread_name("http")
+        .enable_all()
+        .build()
+        .context("cannot start the threads of the server")
+}
+
+/// Resolves when a person or the system asks the program to end.
+pub(super) async fn stopped() {
+    let terminate = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut terminate) => {
+                terminate.recv().await;
+            }
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminate => {}
+    }
+}
+
+/// An opened data directory and what serves it.
+pub(super) struct Server {
+    pub(super) app: App,
+    pub(super) log: Log,
+    projector: Projector,
+    drain: Duration,
+}
+
+impl Server {
+    /// Opens the log and its views, finishes what a dead process began, and starts the workers.
+    pub(super) async fn open(
+        dir: &Path,
+        config: Config,
+        mut options: LogOptions,
+    ) -> anyhow::Result<Server> {
+        let (clock, metrics, dir) = (Clock::System, Arc::new(Metrics::new()), dir.to_owned());
+        options.observer = Some(Arc::clone(&metrics) as _);
+        let drain = config.drain;
+        let opened = tokio::task::spawn_blocking({
+            let clock = clock.clone();
+            move || -> anyhow::Result<(Log, Projector)> {
+                let log = Log::open(&dir, options, &clock)?;
+                let projector = Projector::open(&dir, &log, &clock)?;
+                Ok((log, projector))
+            }
+        });
+        let (log, projector) =
+            opened.await.context("the thread that opens the log has ended")??;
+        let server = Server {
+            app: App::new(AppParts {
+                log: log.clone(),
+                projector: projector.clone(),
+                config,
+                clock,
+                metrics,
+            }),
+            log,
+            projector,
+            drain,
+        };
+        server.finish_erasures().await?;
+        Ok(server)
+    }
+
+    /// Erases what a process that died had begun to erase, before anybody reads.
+    async fn finish_erasures(&self) -> anyhow::Result<()> {
+        let log = self.log.clone();
+        let unfinished = tokio::task::spawn_blocking(move || log.unfinished_erasures());
+        for chat in unfinished.await.context("the thread that looks for deletions has ended")?? {
+            self.log.erase(&chat).await?;
+            self.projector.settle(self.log.head()).await?;
+        }
+        Ok(())
+    }
+
+    /// Tells who is refused by the lock where this server listens.
+    pub(super) fn announce(&self, listener: &Listener) -> anyhow::Result<()> {
+        self.log.announce(&listener.addr().to_string()).context("cannot write the lock file")
+    }
+
+    /// Serves until the app is stopped, then closes the log and the views in order.
+    pub(super) async fn serve(self, listener: Listener) {
+        let sweeper = tokio::spawn(sweep(self.log.clone()));
+        http::serve(listener, self.app, self.drain).await;
+        sweeper.abort();
+        self.projector.close().await;
+        self.log.close().await;
+    }
+}
+
+/// Closes the turns of producers that fell silent, for as long as the server lives.
+async fn sweep(log: Log) {
+    let mut ticks = tokio::time::interval(SWEEP);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        log.sweep_leases().await;
+    }
+}
