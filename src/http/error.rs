@@ -83,8 +83,6 @@ codes! {
     ChatDeleted "chat_deleted" 410 never "Chat was deleted";
     /// The chat has no such message, or had none at that position.
     MessageNotFound "message_not_found" 404 never "No such message";
-    /// The chat has no such turn.
-    TurnNotFound "turn_not_found" 404 never "No such turn";
     /// The chat id is taken.
     ChatExists "chat_exists" 409 never "Chat exists already";
     /// A turn is open in the chat.
@@ -111,8 +109,6 @@ codes! {
     TurnEnded "turn_ended" 409 never "Turn has ended";
     /// An event number was left out.
     NumberGap "number_gap" 409 never "Event number was left out";
-    /// The turn is run by the server and cannot be leased.
-    TurnNotLeased "turn_not_leased" 409 never "Turn has no lease";
     /// The server is shutting down.
     ShuttingDown "shutting_down" 503 retry "Server is shutting down";
     /// The log takes no more appends until the server is restarted.

@@ -155,7 +155,7 @@ pub fn router(app: App) -> Router {
 
 /// The routes that the OpenAPI document lists, each with its description.
 fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::with_openapi(openapi::base())
+    OpenApiRouter::default()
         .routes(routes!(append::append_events, events::list_events))
         .routes(routes!(chats::create_chat, chats::list_chats))
         .routes(routes!(chats::get_chat, chats::update_chat, delete::delete_chat))

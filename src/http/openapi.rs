@@ -1,23 +1,185 @@
-//! The OpenAPI document: the routes as they are registered, the shapes from `openapi_schemas.json`.
+//! The OpenAPI document: routes as they are registered, shapes from `openapi_schemas.json`.
 //!
-//! Which problems a call can answer follows from what it has: a chat in its path, a body, a cursor,
-//! the log behind it. That is written once, here, and not at every route.
+//! Which problems a call can be answered with follows from what it has: a chat in its path, a body,
+//! a cursor, an append. That is written once, here, and not at every route.
+
+use std::collections::BTreeMap;
 
 use axum::body::Body;
 use axum::http::{Response, StatusCode};
 use bytes::Bytes;
+use serde_json::{Map, Value, json};
 use utoipa::openapi::OpenApi;
 
 use super::answer;
+use super::error::Code;
 
-pub(crate) fn base() -> OpenApi {
-    OpenApi::default()
+/// The shapes of requests and answers. A shape that changes is changed there by hand; the tests
+/// compare the names, and the interop tests the answers.
+const SCHEMAS: &str = include_str!("openapi_schemas.json");
+
+/// Methods that a path item can have.
+const METHODS: [&str; 4] = ["get", "post", "patch", "delete"];
+
+/// Parameters that only some operations take, and the one that every writing one takes.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// The document as JSON, made of the routes' own descriptions.
+pub(crate) fn text(routes: &OpenApi) -> Bytes {
+    let mut document = serde_json::to_value(routes).expect("the document is JSON");
+    document["info"] = json!({
+        "title": "Scrollback",
+        "description": "One append-only log for AI chats: record, replay, project, inspect.",
+        "version": env!("CARGO_PKG_VERSION"),
+        "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" },
+    });
+    document["components"] = json!({ "schemas": schemas() });
+    let paths = document["paths"].as_object_mut().expect("a document has paths");
+    paths.insert("/openapi.json".to_owned(), json!({ "get": own_operation() }));
+    for (path, item) in paths {
+        for method in METHODS {
+            if let Some(operation) = item.get_mut(method).and_then(Value::as_object_mut) {
+                complete(path, method, operation);
+            }
+        }
+    }
+    Bytes::from(document.to_string())
 }
 
-pub(crate) fn text(api: &OpenApi) -> Bytes {
-    Bytes::from(api.to_json().expect("the document is JSON"))
-}
-
+/// The answer of `GET /openapi.json`.
 pub(crate) fn answer(text: &Bytes) -> Response<Body> {
     answer::json_text(StatusCode::OK, text.clone())
+}
+
+fn own_operation() -> Value {
+    json!({
+        "operationId": "openapi",
+        "summary": "Serves this document",
+        "responses": {
+            "200": {
+                "description": "The document",
+                "content": { "application/json": { "schema": { "type": "object" } } },
+            },
+        },
+    })
+}
+
+fn schemas() -> Value {
+    let mut schemas: Value = serde_json::from_str(SCHEMAS).expect("the file is JSON");
+    let codes: Vec<&str> = Code::ALL.iter().map(|code| code.name()).collect();
+    schemas["Problem"]["properties"]["code"] = json!({ "type": "string", "enum": codes });
+    schemas
+}
+
+/// Adds what follows from an operation's form: ids in the path, the key, the problems.
+fn complete(path: &str, method: &str, operation: &mut Map<String, Value>) {
+    // Handlers live in modules, and a client has no use for their names.
+    operation.remove("tags");
+    let id = operation["operationId"].as_str().expect("every operation has an id").to_owned();
+    let mut parameters = match operation.remove("parameters") {
+        Some(Value::Array(parameters)) => parameters,
+        _ => Vec::new(),
+    };
+    let id_schema = json!({ "$ref": "#/components/schemas/Id" });
+    for name in ["chat", "message", "turn"] {
+        if path.contains(&format!("{{{name}}}")) {
+            let parameter =
+                json!({ "name": name, "in": "path", "required": true, "schema": id_schema });
+            parameters.push(parameter);
+        }
+    }
+    if takes_key(method, &id) {
+        parameters.push(json!({
+            "name": IDEMPOTENCY_KEY,
+            "in": "header",
+            "required": false,
+            "description": "The same key and body give the first answer again for a day",
+            "schema": { "type": "string", "minLength": 1, "maxLength": 255 },
+        }));
+    }
+    let problems = problems(path, method, &id, &parameters, operation.contains_key("requestBody"));
+    if !parameters.is_empty() {
+        operation.insert("parameters".to_owned(), Value::Array(parameters));
+    }
+    let responses = operation["responses"].as_object_mut().expect("an operation has responses");
+    for (status, codes) in problems {
+        let content = json!({
+            "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } },
+        });
+        let description = codes.join(", ");
+        responses
+            .entry(status.to_string())
+            .or_insert_with(|| json!({ "description": description, "content": content }));
+    }
+}
+
+/// Whether the operation appends under a client's key.
+fn takes_key(method: &str, id: &str) -> bool {
+    method != "get" && id != "take_lease"
+}
+
+/// The problems of an operation, by status.
+fn problems(
+    path: &str,
+    method: &str,
+    id: &str,
+    parameters: &[Value],
+    has_body: bool,
+) -> BTreeMap<u16, Vec<String>> {
+    use Code::*;
+    let mut codes = Vec::new();
+    let has = |name: &str| parameters.iter().any(|parameter| parameter["name"] == name);
+    if !path.starts_with("/v1/") {
+        return BTreeMap::new();
+    }
+    codes.extend([ReadFailed, Internal]);
+    if path.contains('{') {
+        codes.extend([BadId, ChatNotFound, ChatDeleted]);
+    }
+    if parameters.iter().any(|parameter| parameter["in"] == "query") {
+        codes.push(BadQuery);
+    }
+    if has("cursor") || has("after_seq") || has("at_seq") {
+        codes.push(BadCursor);
+    }
+    if has_body {
+        codes.extend([BadJson, BadId, BodyIncomplete, BadBody, UnsupportedMediaType, BodyTooLarge]);
+    }
+    if takes_key(method, id) {
+        codes.extend([BadIdempotencyKey, IdempotencyKeyReused]);
+    }
+    match method {
+        "get" => codes.extend([LogDamaged, ViewFailed, ViewUnavailable]),
+        _ => codes.extend([EventTooLarge, ShuttingDown, LogStopped, OutcomeUnknown, StorageFailed]),
+    }
+    codes.extend(match id {
+        "append_events" => &[
+            BadEvent,
+            TooManyEvents,
+            EventRefused,
+            IdTaken,
+            LeaseInvalid,
+            LeaseFenced,
+            TurnEnded,
+            NumberGap,
+        ][..],
+        "start_turn" => &[ProviderUnknown, ChatBusy, IdTaken],
+        "take_lease" => &[TurnEnded],
+        "create_chat" => &[ChatExists, ChatDeleted],
+        "delete_chat" => &[ChatBusy, EraseUnfinished, ViewUnavailable],
+        "fork_chat" => &[ChatExists, PositionAhead, ForkTooEarly, ForkTooLarge, LogDamaged],
+        "list_messages" | "list_events" => &[PositionAhead],
+        "get_message" => &[PositionAhead, MessageNotFound],
+        "stream_all" => &[BadId],
+        _ => &[],
+    });
+    let mut by_status: BTreeMap<u16, Vec<String>> = BTreeMap::new();
+    for code in codes {
+        let named = by_status.entry(code.status()).or_default();
+        let name = format!("`{}`", code.name());
+        if !named.contains(&name) {
+            named.push(name);
+        }
+    }
+    by_status
 }

@@ -49,6 +49,8 @@ impl From<AppendError> for Problem {
 const OUTCOME_UNKNOWN: &str = "the events may or may not have been stored; send the same call with \
                                the same idempotency-key or event numbers again";
 
+const READ_FAILED: &str = "the log could not be read; try again";
+
 const INTERNAL: &str = "a fault of this server; its trace says more";
 
 fn refused(refusal: &Refusal) -> Problem {
@@ -78,7 +80,7 @@ impl From<ReadError> for Problem {
                 let detail = error.to_string();
                 Problem::fault(Code::LogDamaged, &detail, &error)
             }
-            _ => Problem::fault(Code::ReadFailed, "the log could not be read; try again", &error),
+            _ => Problem::fault(Code::ReadFailed, READ_FAILED, &error),
         }
     }
 }
@@ -89,9 +91,7 @@ impl From<ReadModelError> for Problem {
         match error {
             ReadModelError::NotYet { at_seq, head } => Problem::ahead("at_seq", at_seq, head),
             ReadModelError::Log(SourceError::Read(error)) => error.into(),
-            ReadModelError::Log(error) => {
-                Problem::fault(Code::ReadFailed, "the log could not be read; try again", &error)
-            }
+            ReadModelError::Log(error) => Problem::fault(Code::ReadFailed, READ_FAILED, &error),
             ReadModelError::Behind { projection, .. } | ReadModelError::Busy { projection, .. } => {
                 Problem::new(Code::ViewUnavailable, detail).with("projection", projection)
             }

@@ -106,7 +106,8 @@ pub fn bind(addr: SocketAddr) -> Result<Listener, BindError> {
 }
 
 /// Serves until [`App::stop`] is called, then ends what is open: no new connection, a `bye` to each
-/// stream, and `drain` for what was begun; after it, connections are cut.
+/// stream, and `drain` for what was begun; after it, connections are cut. A deletion that was begun
+/// is waited for.
 ///
 /// # Cancel safety
 ///
@@ -138,6 +139,8 @@ pub async fn serve(listener: Listener, app: App, drain: Duration) {
         cut.cancel();
         tasks.wait().await;
     }
+    app.tasks().close();
+    app.tasks().wait().await;
 }
 
 /// Runs one connection to its end.

@@ -4,6 +4,7 @@
 
 mod api;
 mod chats;
+mod openapi;
 mod problems;
 mod streams;
 mod turns;
