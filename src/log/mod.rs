@@ -409,5 +409,7 @@ impl Shared {
             let _ = threads.writer.join();
         }
         self.recent.wake_threads();
+        // Who still holds a closed log does not keep others from opening it.
+        let _ = self.lock.unlock();
     }
 }
