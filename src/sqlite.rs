@@ -291,14 +291,43 @@ pub(crate) fn open_log_offline(path: &Path, mode: OfflineMode) -> Result<Connect
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
         | OpenFlags::SQLITE_OPEN_URI;
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let db = Connection::open_with_flags(uri(&absolute, how), flags).map_err(refused(path))?;
-    set_up_offline(&db).map_err(refused(path))?;
+    let mut db = Connection::open_with_flags(uri(&absolute, how), flags).map_err(refused(path))?;
+    match set_up_offline(&db) {
+        Err(error)
+            if error.sqlite_error_code()
+                == Some(rusqlite::ErrorCode::FileLockingProtocolFailed) =>
+        {
+            db = open_copy(&absolute).map_err(refused(path))?;
+        }
+        done => done.map_err(refused(path))?,
+    }
     let found: u32 =
         db.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(refused(path))?;
     let known = MIGRATIONS.last().map_or(0, |migration| migration.version);
     if found > known {
         return Err(OpenDbError::TooNew { path: path.to_owned(), found, known });
     }
+    Ok(db)
+}
+
+/// Opens a copy in a temporary directory, for a WAL index that a killed server left half written:
+/// it can be read only after it was mended, and nothing is written beside the log.
+///
+/// The copy has no name any more when this returns; it goes with the connection.
+#[expect(clippy::disallowed_methods, reason = "this file opens every database")]
+fn open_copy(path: &Path) -> Result<Connection, rusqlite::Error> {
+    let failed = |error: std::io::Error| rusqlite::Error::ToSqlConversionFailure(error.into());
+    let dir = tempfile::tempdir().map_err(failed)?;
+    let copy = dir.path().join("log.db");
+    let wal = |path: &Path| {
+        let mut name = path.as_os_str().to_owned();
+        name.push("-wal");
+        PathBuf::from(name)
+    };
+    std::fs::copy(path, &copy).map_err(failed)?;
+    std::fs::copy(wal(path), wal(&copy)).map_err(failed)?;
+    let db = Connection::open(&copy)?;
+    set_up_offline(&db)?;
     Ok(db)
 }
 
