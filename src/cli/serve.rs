@@ -86,10 +86,10 @@ pub(super) fn run(data: &Path, args: &Serve) -> anyhow::Result<Exit> {
         let server = Server::open(&dir, config, options).await?;
         let listener = http::bind(addr)?;
         server.announce(&listener)?;
+        let (stop, stopped) = (server.app.clone(), stopped()?);
         say(&format!("listening on http://{}", listener.addr()));
-        let stop = server.app.clone();
         tokio::spawn(async move {
-            stopped().await;
+            stopped.await;
             stop.stop();
         });
         server.serve(listener).await;
@@ -106,20 +106,18 @@ pub(super) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
         .context("cannot start the threads of the server")
 }
 
-/// Resolves when a person or the system asks the program to end.
-pub(super) async fn stopped() {
-    let terminate = async {
-        match signal(SignalKind::terminate()) {
-            Ok(mut terminate) => {
-                terminate.recv().await;
-            }
-            Err(_) => std::future::pending().await,
+/// Resolves when a person or the system asks the program to end; they are listened to from the call
+/// on, so that none is missed that comes after the server said where it listens.
+pub(super) fn stopped() -> anyhow::Result<impl Future<Output = ()>> {
+    let listen = |kind| signal(kind).context("cannot listen to signals");
+    let (mut terminate, mut interrupt) =
+        (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
         }
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        () = terminate => {}
-    }
+    })
 }
 
 /// An opened data directory and what serves it.

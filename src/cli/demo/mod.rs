@@ -60,6 +60,7 @@ pub(super) fn run(data: &Path, args: &Demo) -> anyhow::Result<Exit> {
         let server = Server::open(&dir, Config::default(), LogOptions::default()).await?;
         let listener = listen(args.listen)?;
         server.announce(&listener)?;
+        let (stopped_late, stopped_early) = (stopped()?, stopped()?);
         introduce(&dir, listener.addr());
         let (stop, log, speed) = (server.app.clone(), server.log.clone(), args.speed);
         let exit_after_play = args.exit_after_play;
@@ -71,14 +72,14 @@ pub(super) fn run(data: &Path, args: &Demo) -> anyhow::Result<Exit> {
                 Err(error) => say(&format!("\nthe sample could not be played: {error:#}")),
             }
             if !exit_after_play {
-                stopped().await;
+                stopped_late.await;
             }
             stop.stop();
             played
         });
         let early = server.app.clone();
         let signal = tokio::spawn(async move {
-            stopped().await;
+            stopped_early.await;
             early.stop();
         });
         server.serve(listener).await;
