@@ -5,5 +5,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod append;
+mod crash;
+mod fixture;
 mod http;
+mod recorded;
+mod replay;
 mod tidy;

@@ -166,7 +166,7 @@ impl OfflineLog {
 
     /// Reads a page: everything of the scope in (`after`, `page.through`].
     ///
-    /// A page also ends after [`SCAN_BYTES_MAX`] of rows that hold nothing of the scope.
+    /// A page also ends after a few megabytes of rows that hold nothing of the scope.
     ///
     /// # Errors
     ///

@@ -57,6 +57,12 @@ pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
     }
 }
 
+/// Lets a process live for so long before the caller kills it: the moment is the subject of such a
+/// test, and not something that it waits for.
+pub async fn let_live(lifetime: Duration) {
+    tokio::time::sleep(lifetime).await;
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,0 +1,200 @@
+//! kill -9 at random moments and at named points: what was acknowledged is there, all of it whole.
+//!
+//! The rounds of one test share a data directory, so that each begins where the last one died.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use scrollback_schema::Event;
+use scrollback_schema::event::AssistantText;
+use scrollback_test_support::client::{Client, ExternalTurn};
+use scrollback_test_support::rng::Rng;
+use scrollback_test_support::server::{Server, ServerOptions};
+use scrollback_test_support::temp_dir::TempDir;
+use scrollback_test_support::wait::{eventually, let_live};
+use serde_json::{Value, json};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_scrollback");
+
+/// Producers that append at once; each has a chat.
+const N_PRODUCERS: usize = 4;
+
+/// Milliseconds of a lease: over by the time that the next round looks.
+const LEASE_MS: u64 = 300;
+
+/// An append that was answered: its seq and its text.
+type Acknowledged = Vec<(u64, String)>;
+
+/// Runs a command that needs no server; its exit code and all that it printed.
+fn run(data: &Path, args: &[&str]) -> (i32, String) {
+    let output = Command::new(PROGRAM).arg("--data").arg(data).args(args).output().unwrap();
+    let printed = [output.stdout, output.stderr].concat();
+    (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&printed).into_owned())
+}
+
+fn assert_exits_well(data: &Path, args: &[&str]) {
+    let (code, printed) = run(data, args);
+    assert_eq!(code, 0, "scrollback {args:?}: {printed}");
+}
+
+/// Appends one event at a time until the server is gone; what was acknowledged.
+async fn produce(client: Client, mut turn: ExternalTurn, name: String) -> Acknowledged {
+    let mut acknowledged = Vec::new();
+    for n in 0.. {
+        let text = format!("{name}.{n};");
+        let event = Event::AssistantText(AssistantText { text: text.clone() });
+        let request = client.append_request(&turn, turn.next_number, &[event]);
+        let Ok(answer) = Client::try_send(request).await else { break };
+        let answer = answer.expect(200);
+        acknowledged.push((answer["last_seq"].as_u64().unwrap(), text));
+        turn.next_number += 1;
+    }
+    acknowledged
+}
+
+/// One life of a server: it works, is killed at the moment that `die` waits for, and is looked at.
+async fn round(data: &Path, n_round: usize, failpoints: &str, die: impl AsyncFnOnce()) {
+    let mut options = ServerOptions::new(PROGRAM, data);
+    if !failpoints.is_empty() {
+        options = options.env("FAILPOINTS", failpoints);
+    }
+    let server = Server::start_well(&options);
+    let client = Client::new(server.base_url());
+    let mut producers = Vec::new();
+    for n in 0..N_PRODUCERS {
+        // A point that holds the writer can hold the start of a turn as well: it then dies there.
+        let chat = format!("c{n_round}-{n}");
+        let create = client.request(reqwest::Method::POST, "/v1/chats");
+        let body = json!({ "text": "go", "provider": "external", "lease_ms": LEASE_MS });
+        let (client, name) = (client.clone(), chat.clone());
+        producers.push(tokio::spawn(async move {
+            let created = Client::try_send(create.json(&json!({ "chat_id": name }))).await;
+            let path = format!("/v1/chats/{name}/turns");
+            let start = client.request(reqwest::Method::POST, &path).json(&body);
+            match (created.is_ok(), Client::try_send(start).await) {
+                (true, Ok(answer)) => {
+                    let turn = leased(&answer.expect(202));
+                    let acknowledged = produce(client, turn.clone(), name).await;
+                    Some((turn, acknowledged))
+                }
+                _ => None,
+            }
+        }));
+    }
+    die().await;
+    server.kill();
+    let mut lives = Vec::new();
+    for producer in producers {
+        lives.extend(producer.await.unwrap());
+    }
+    look_at(data, &lives).await;
+}
+
+fn leased(answer: &Value) -> ExternalTurn {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    ExternalTurn {
+        chat: text(&answer["chat_id"]),
+        turn: text(&answer["turn_id"]),
+        message: text(&answer["message_id"]),
+        user_message: text(&answer["user_message_id"]),
+        token: text(&answer["lease"]["token"]),
+        resume_after: answer["resume_after_seq"].as_u64().unwrap(),
+        next_number: 1,
+    }
+}
+
+/// What has to hold after a kill: offline, then with a server that was started again.
+async fn look_at(data: &Path, lives: &[(ExternalTurn, Acknowledged)]) {
+    assert_exits_well(data, &["verify"]);
+    let server = Server::start_well(&ServerOptions::new(PROGRAM, data));
+    let client = Client::new(server.base_url());
+    for (turn, acknowledged) in lives {
+        let path = format!("/v1/chats/{}/events?limit=1000", turn.chat);
+        let page = client.get(&path).await.expect(200);
+        let said: Vec<(u64, String)> = page["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|event| event["kind"] == "assistant_text")
+            .map(|event| {
+                let text = event["payload"]["text"].as_str().unwrap().to_owned();
+                (event["seq"].as_u64().unwrap(), text)
+            })
+            .collect();
+        // One more than was acknowledged can be there: the append that the kill left unanswered.
+        assert!(said.starts_with(acknowledged), "{said:?} begins with {acknowledged:?}");
+        assert!(said.len() <= acknowledged.len() + 1, "{said:?} after {acknowledged:?}");
+        let all: String = said.iter().map(|(_, text)| text.as_str()).collect();
+        let path = format!("/v1/chats/{}/messages/{}", turn.chat, turn.message);
+        let message = eventually("the turn to be closed", async || {
+            let message = client.get(&path).await.expect(200);
+            (message["stream_status"] == "interrupted").then_some(message)
+        })
+        .await;
+        assert_eq!(message["content_text"], all.as_str());
+        assert_eq!(message["interrupt_reason"], "lease_expired");
+    }
+    let (status, stderr) = server.stop();
+    assert!(status.success(), "{stderr}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_at_any_moment_loses_nothing_that_was_acknowledged() {
+    const SEED: u64 = 20_261_122;
+    let dir = TempDir::new(env!("CARGO_TARGET_TMPDIR"), "crash-random");
+    let mut rng = Rng::new(SEED);
+    for n_round in 0..100 {
+        let alive = Duration::from_millis(rng.between(5, 120) as u64);
+        round(dir.path(), n_round, "", async || let_live(alive).await).await;
+    }
+    assert_exits_well(dir.path(), &["rebuild", "--check"]);
+}
+
+#[cfg(feature = "failpoints")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_at_any_named_point_loses_nothing_that_was_acknowledged() {
+    const POINTS: [&str; 4] = [
+        "log-before-commit",
+        "log-after-commit",
+        "projector-before-commit",
+        "projector-after-commit",
+    ];
+    let dir = TempDir::new(env!("CARGO_TARGET_TMPDIR"), "crash-points");
+    for n_round in 0..80 {
+        let point = POINTS[n_round % POINTS.len()];
+        let held = format!("{point}={}*off->pause", 1 + n_round);
+        let alive = Duration::from_millis(150);
+        round(dir.path(), n_round, &held, async || let_live(alive).await).await;
+    }
+    assert_exits_well(dir.path(), &["rebuild", "--check"]);
+}
+
+#[cfg(feature = "failpoints")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rebuild_killed_at_any_named_point_is_made_good_by_the_next_one() {
+    const POINTS: [&str; 4] = [
+        "rebuild-before-commit",
+        "rebuild-after-commit",
+        "rebuild-before-handover",
+        "rebuild-after-handover",
+    ];
+    let dir = TempDir::new(env!("CARGO_TARGET_TMPDIR"), "crash-rebuild");
+    let data = dir.path();
+    round(data, 0, "", async || let_live(Duration::from_millis(400)).await).await;
+    for n_round in 0..20 {
+        let held = format!("{}={}*off->pause", POINTS[n_round % POINTS.len()], n_round / 4);
+        let mut rebuild = Command::new(PROGRAM)
+            .arg("--data")
+            .arg(data)
+            .args(["rebuild", "--page", "64"])
+            .env("FAILPOINTS", held)
+            .spawn()
+            .unwrap();
+        let_live(Duration::from_millis(120)).await;
+        rebuild.kill().unwrap();
+        rebuild.wait().unwrap();
+        assert_exits_well(data, &["rebuild"]);
+        assert_exits_well(data, &["rebuild", "--check"]);
+    }
+}
