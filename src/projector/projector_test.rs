@@ -1,4 +1,4 @@
-//! The workers through their own door: catch up, heal, park, forget.
+//! The workers through their own door: catch up, heal, forget.
 
 use scrollback_projections::message::Messages;
 use scrollback_projections::{MessageKey, Projection, Touch};
