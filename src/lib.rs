@@ -8,5 +8,6 @@ pub mod config;
 pub mod http;
 pub mod log;
 pub mod projector;
+pub mod provider;
 pub mod read_model;
 pub mod sqlite;
