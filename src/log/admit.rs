@@ -188,9 +188,6 @@ impl Writer {
         for (seq, effect) in &plan.effects {
             tables.apply(&chat, *seq, at, append.lease_ms, effect)?;
         }
-        if let Some(idempotency) = &append.idempotency {
-            tables.keep_answer(idempotency, at, first_seq, last_seq)?;
-        }
         self.renew(
             &mut plan.slot,
             append.lease_ms,
@@ -198,6 +195,13 @@ impl Writer {
             first_number.map(|n| n + append.drafts.len() as u64),
         );
         let lease = plan.slot.lease.as_ref().map(LeaseState::answer);
+        if let Some(mut idempotency) = append.idempotency {
+            if let (Claim::Lease { .. }, Some(lease)) = (&append.claim, &lease) {
+                // The expiry is a part of the answer, and the next append moves it on.
+                idempotency.receipt = lease.expires_at.get().to_string();
+            }
+            Tables(&self.db).keep_answer(&idempotency, at, first_seq, last_seq)?;
+        }
         self.remember(plan.slot.clone());
         Ok(Reply::Done(Appended { first_seq, last_seq, at, lease, replayed: None }))
     }
@@ -277,6 +281,9 @@ impl Writer {
 
     /// The first answer to a key, once more; the token of a lease is computed again.
     fn answer_again(&mut self, append: &Append, answer: Answer) -> Result<Appended, NotAdmitted> {
+        if let Claim::Lease { token, .. } = &append.claim {
+            return self.leased_answer_again(append, token, &answer);
+        }
         let started = append.drafts.iter().position(|d| d.kind == Kind::StreamStarted.number());
         let chat = Tables(&self.db).chat(&append.chat)?;
         let lease = match (append.lease_ms, started, chat) {
@@ -293,6 +300,31 @@ impl Writer {
             at: answer.at,
             lease,
             replayed: Some(answer.receipt),
+        })
+    }
+
+    /// Likewise for an append to a leased turn: the receipt is when the lease ran out then; it is
+    /// empty if the append ended the turn.
+    fn leased_answer_again(
+        &mut self,
+        append: &Append,
+        token: &str,
+        answer: &Answer,
+    ) -> Result<Appended, NotAdmitted> {
+        let created = Tables(&self.db).chat(&append.chat)?.map(|(created, _)| created);
+        let claimed = created.and_then(|created| self.key.read(created, token));
+        let expires_at = answer.receipt.parse().ok().map(Millis::new);
+        let lease = claimed.zip(expires_at).map(|(claimed, expires_at)| Lease {
+            token: token.to_owned(),
+            epoch: claimed.epoch,
+            expires_at,
+        });
+        Ok(Appended {
+            first_seq: answer.first_seq,
+            last_seq: answer.last_seq,
+            at: answer.at,
+            lease,
+            replayed: Some(String::new()),
         })
     }
 }

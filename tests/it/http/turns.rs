@@ -188,3 +188,27 @@ async fn a_key_starts_one_turn_and_gives_its_lease_again() {
     assert_eq!(refused.problem(), "409 idempotency_key_reused");
     assert_eq!(api.log.head().get(), 4);
 }
+
+#[tokio::test]
+async fn a_repeated_append_is_answered_with_the_expiry_of_the_first() {
+    let api = Api::new().await;
+    let lease = api.turn("c1", "t1").await;
+    let path = "/v1/chats/c1/events";
+    let append = |number: u64, event: Value| {
+        json!({ "lease": lease, "first_number": number, "events": [event] })
+    };
+    let text = json!({ "kind": "assistant_text", "payload": { "text": "a" } });
+    let keyed = |key: &str, body: &Value| {
+        let mut request = super::api::request(Method::POST, path, body);
+        request.headers_mut().insert("idempotency-key", key.parse().unwrap());
+        request
+    };
+    let (said, ended) = (append(1, text), append(2, json!({ "kind": "complete", "payload": {} })));
+    let first = api.answer(keyed("k1", &said)).await.expect(200);
+    assert_eq!(first["expires_at"], "2026-11-22T20:53:00.123Z");
+    api.clock.advance_ms(5_000);
+    let last = api.answer(keyed("k2", &ended)).await.expect(200);
+    assert_eq!(last["expires_at"], Value::Null, "the lease has ended with its turn");
+    assert_eq!(api.answer(keyed("k1", &said)).await.expect(200), first);
+    assert_eq!(api.answer(keyed("k2", &ended)).await.expect(200), last);
+}
