@@ -1,13 +1,16 @@
 //! `POST …/events`: a producer outside appends to the turn that it leases.
 //!
-//! The hot path: one parse, one append, an answer written by hand. Whether the lease holds and the
-//! numbers fit is the log's to say.
+//! The hot path: one parse, one append, an answer written by hand. A request that came by a socket
+//! is told by its path and goes around the router; both ways end in the same call. Whether the
+//! lease holds and the numbers fit is the log's to say.
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderValue, Response};
-use scrollback_schema::{NewEvent, wire};
+use axum::http::{HeaderValue, Method, Request, Response, Uri};
+use axum::response::IntoResponse as _;
+use bytes::Bytes;
+use scrollback_schema::{ChatId, NewEvent, wire};
 
 use super::App;
 use super::error::Problem;
@@ -30,6 +33,43 @@ pub(crate) async fn append_events(
     ChatPath(chat): ChatPath,
     key: IdempotencyKey,
     JsonBody(body): JsonBody,
+) -> Result<Response<Body>, Problem> {
+    append(&app, chat, &key, body).await
+}
+
+/// The chat that a request appends to, if that is what it does: only a path that is spelt as it is
+/// documented, anything else is the router's to judge.
+pub(crate) fn target(method: &Method, uri: &Uri) -> Option<ChatId> {
+    if method != Method::POST {
+        return None;
+    }
+    let chat = uri.path().strip_prefix("/v1/chats/")?.strip_suffix("/events")?;
+    ChatId::parse(chat).ok()
+}
+
+/// Answers a request whose [`target`] is this chat.
+pub(crate) async fn append_directly<B>(
+    app: App,
+    chat: ChatId,
+    request: Request<B>,
+) -> Response<Body>
+where
+    B: HttpBody<Data = Bytes> + Unpin,
+{
+    let (parts, body) = request.into_parts();
+    let answered = async {
+        let key = IdempotencyKey::of(&parts.method, &parts.uri, &parts.headers)?;
+        let JsonBody(body) = JsonBody::read(&parts.headers, body).await?;
+        append(&app, chat, &key, body).await
+    };
+    answered.await.unwrap_or_else(|problem| problem.into_response())
+}
+
+async fn append(
+    app: &App,
+    chat: ChatId,
+    key: &IdempotencyKey,
+    body: Bytes,
 ) -> Result<Response<Body>, Problem> {
     let parsed = wire::parse_append(&body)?;
     let (token, first_number) = (parsed.lease.into_owned(), parsed.first_number);

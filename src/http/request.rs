@@ -7,7 +7,7 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::str::FromStr;
 
-use axum::body::{Body, HttpBody};
+use axum::body::HttpBody;
 use axum::extract::{FromRequest, FromRequestParts, Query, RawPathParams, Request};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::request::Parts;
@@ -188,9 +188,18 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
 
     async fn from_request(request: Request, _state: &S) -> Result<JsonBody, Problem> {
         let (parts, body) = request.into_parts();
-        let expected = expected_len(&parts.headers)?;
-        let bytes = read_body(body, expected).await?;
-        if !bytes.is_empty() && !is_json(&parts.headers) {
+        JsonBody::read(&parts.headers, body).await
+    }
+}
+
+impl JsonBody {
+    /// Reads a body to its end; the headers say that it is JSON and how long it is.
+    pub(crate) async fn read<B>(headers: &HeaderMap, body: B) -> Result<JsonBody, Problem>
+    where
+        B: HttpBody<Data = Bytes> + Unpin,
+    {
+        let bytes = read_body(body, expected_len(headers)?).await?;
+        if !bytes.is_empty() && !is_json(headers) {
             let detail = "the body is not application/json; send content-type: application/json";
             return Err(Problem::new(Code::UnsupportedMediaType, detail));
         }
@@ -216,7 +225,10 @@ fn too_large() -> Problem {
 }
 
 /// Reads a body; one that comes in one piece is not copied.
-async fn read_body(mut body: Body, expected: usize) -> Result<Bytes, Problem> {
+async fn read_body<B>(mut body: B, expected: usize) -> Result<Bytes, Problem>
+where
+    B: HttpBody<Data = Bytes> + Unpin,
+{
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
     while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
@@ -253,7 +265,12 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
 }
 
 impl IdempotencyKey {
-    fn of(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<IdempotencyKey, Problem> {
+    /// The key of a request, by its head.
+    pub(crate) fn of(
+        method: &Method,
+        uri: &Uri,
+        headers: &HeaderMap,
+    ) -> Result<IdempotencyKey, Problem> {
         let mut keys = headers.get_all("idempotency-key").iter();
         let Some(key) = keys.next() else { return Ok(IdempotencyKey(None)) };
         let key = key.as_bytes();

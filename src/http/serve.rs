@@ -24,6 +24,7 @@ use tokio_util::task::TaskTracker;
 use tower::Service as _;
 
 use super::App;
+use super::append;
 use super::takeover::{Socket, Takeover};
 
 /// Connections that wait to be accepted: with 128, hundreds that connect at once wait a second.
@@ -161,7 +162,7 @@ async fn connection(socket: TcpStream, app: App, router: Router, cut: Cancellati
 /// Answers requests until the client goes, or until one of them becomes a stream.
 async fn requests(socket: TcpStream, app: &App, router: Router) -> Option<super::takeover::Stream> {
     let takeover = Takeover::default();
-    let service = Service { router, takeover: takeover.clone() };
+    let service = Service { app: app.clone(), router, takeover: takeover.clone() };
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
@@ -190,8 +191,9 @@ async fn requests(socket: TcpStream, app: &App, router: Router) -> Option<super:
     takeover.take(socket)
 }
 
-/// The router as hyper calls it.
+/// The router as hyper calls it, and the short way of an append around it.
 struct Service {
+    app: App,
     router: Router,
     takeover: Takeover,
 }
@@ -206,16 +208,27 @@ impl hyper::service::Service<Request<Incoming>> for Service {
         if request.method() == Method::GET {
             request.extensions_mut().insert(self.takeover.clone());
         }
-        let inner = self.router.clone().call(request);
+        let inner = match append::target(request.method(), request.uri()) {
+            Some(chat) => {
+                Inner::Append(Box::pin(append::append_directly(self.app.clone(), chat, request)))
+            }
+            None => Inner::Routed(self.router.clone().call(request)),
+        };
         Answer { inner, version, takeover: self.takeover.clone() }
     }
 }
 
 /// An answer on its way; one that became a stream never arrives, so that hyper writes nothing.
 struct Answer {
-    inner: RouteFuture<Infallible>,
+    inner: Inner,
     version: axum::http::Version,
     takeover: Takeover,
+}
+
+/// Who makes the answer.
+enum Inner {
+    Append(Pin<Box<dyn Future<Output = Response<Body>> + Send>>),
+    Routed(RouteFuture<Infallible>),
 }
 
 impl Future for Answer {
@@ -223,7 +236,13 @@ impl Future for Answer {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        let Ok(response) = ready!(Pin::new(&mut this.inner).poll(cx));
+        let response = match &mut this.inner {
+            Inner::Append(append) => return append.as_mut().poll(cx).map(Ok),
+            Inner::Routed(routed) => {
+                let Ok(response) = ready!(Pin::new(routed).poll(cx));
+                response
+            }
+        };
         match this.takeover.grant(response, this.version) {
             Some(response) => Poll::Ready(Ok(response)),
             None => Poll::Pending,

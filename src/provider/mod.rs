@@ -3,8 +3,8 @@
 //! A provider turns a protocol of its own into events of one turn. It appends nothing, knows no
 //! reader and keeps no state of a chat: what becomes of what it says is left to `turn`.
 //!
-//! To add a kind: give it a file, its name in [`KINDS`], a line in [`Providers::build`], and a table
-//! in the README.
+//! To add a kind: give it a file, its name in [`KINDS`], a line in [`Providers::build`], and a
+//! table in the README.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -6,5 +6,6 @@ mod api;
 mod chats;
 mod openapi;
 mod problems;
+mod short_way;
 mod streams;
 mod turns;
