@@ -386,3 +386,17 @@ pub(crate) fn copy_database(
     drop(backup);
     tx.finish()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bundled_sqlite_keeps_what_it_committed() {
+        check_version().unwrap();
+        let db = open_view_writer(&tempfile::tempdir().unwrap().path().join("x.db")).unwrap();
+        let found: String = db.query_row("SELECT sqlite_version()", [], |row| row.get(0)).unwrap();
+        let parts: Vec<u32> = found.split('.').map(|part| part.parse().unwrap()).collect();
+        assert!(parts >= vec![3, 51, 3], "SQLite {found} has the WAL-reset race");
+    }
+}
