@@ -18,8 +18,8 @@ use crate::sqlite::{CheckpointMode, OpenDbError, checkpoint, open_checkpointer};
 /// Between two checkpoints: often enough that each is small, rarely enough to share its syncs.
 const INTERVAL: Duration = Duration::from_millis(250);
 
-/// Bytes of WAL above which the writer starts it anew.
-const WAL_BYTES_SOFT: u64 = 128 << 20;
+/// Bytes of WAL above which the writer starts it anew; few in a test, which has to exceed them.
+const WAL_BYTES_SOFT: u64 = if cfg!(test) { 2 << 20 } else { 128 << 20 };
 
 /// The thread and how to end it.
 #[derive(Debug)]
@@ -110,5 +110,63 @@ impl Work {
             .wait_timeout_while(guard, INTERVAL, |stopped| !*stopped)
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         *stopped
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use scrollback_schema::Seq;
+    use scrollback_test_support::sample::{chat_id, user_text};
+
+    use crate::clock::Clock;
+    use crate::log::{Append, Log, LogOptions, PageLimits, Scope, Step, Tail};
+
+    const N_APPENDS: usize = 400;
+    const BYTES_AN_APPEND: usize = 200 << 10;
+
+    /// Reads the same old pages over and over: together, some transaction is always open.
+    async fn read_on(log: Log, until: Seq, is_done: Arc<AtomicBool>) {
+        while !is_done.load(Ordering::Relaxed) {
+            log.read(&Scope::All, Seq::ZERO, until, PageLimits::default()).await.unwrap();
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn readers_that_never_pause_do_not_let_the_wal_grow() {
+        let dir = tempfile::tempdir_in(concat!(env!("CARGO_MANIFEST_DIR"), "/target")).unwrap();
+        let log = Log::open(dir.path(), LogOptions::default(), &Clock::System).unwrap();
+        let say = async |n: usize| {
+            let event = user_text(&format!("m{n}"), &"x".repeat(BYTES_AN_APPEND));
+            log.append(Append::new(chat_id("c1"), vec![event]).unwrap()).await.unwrap().last_seq
+        };
+        let created = scrollback_schema::Event::ChatCreated(Default::default());
+        let created = scrollback_schema::NewEvent::of_chat(created);
+        log.append(Append::new(chat_id("c1"), vec![created]).unwrap()).await.unwrap();
+        let mut old = Seq::ZERO;
+        for n in 0..10 {
+            old = say(n).await;
+        }
+        // One reader has read a page and takes for ever to use it, others never stop reading.
+        let mut tail = Tail::new(&log, Scope::All, Seq::ZERO, PageLimits::default());
+        let Step::Page(held) = tail.next().await.unwrap() else { panic!("there are events") };
+        let is_done = Arc::new(AtomicBool::new(false));
+        let readers: Vec<_> =
+            (0..3).map(|_| tokio::spawn(read_on(log.clone(), old, Arc::clone(&is_done)))).collect();
+        let (mut largest, wal) = (0, dir.path().join("log.db-wal"));
+        for n in 10..N_APPENDS {
+            say(n).await;
+            largest = largest.max(std::fs::metadata(&wal).unwrap().len());
+        }
+        is_done.store(true, Ordering::Relaxed);
+        for reader in readers {
+            reader.await.unwrap();
+        }
+        let written = (N_APPENDS * BYTES_AN_APPEND) as u64;
+        assert!(largest < written / 2, "the WAL grew to {largest} bytes of {written} written");
+        assert!(!held.sections.is_empty());
+        log.close().await;
     }
 }
