@@ -12,6 +12,8 @@ use super::StateError;
 
 mod chat_events;
 mod chats;
+#[cfg(test)]
+mod cost_test;
 mod messages;
 mod of_chat;
 mod search;
