@@ -27,10 +27,10 @@ pub(super) fn hand_over(
     data_dir: &Path,
     descriptions: &[Description],
 ) -> Result<Option<bool>, RebuildError> {
-    fail::fail_point!("rebuild-before-handover");
     let mut offered = Vec::new();
     let mut by_server = false;
     for description in descriptions {
+        fail::fail_point!("rebuild-before-handover");
         let names = Names::new(data_dir, description.name);
         let (built, next) = (names.rebuild(), names.next());
         match rename_db(&built, &next) {
@@ -41,8 +41,8 @@ pub(super) fn hand_over(
         let inode = std::fs::metadata(&next).map(|metadata| metadata.ino()).ok();
         offered.push((description.name, names, inode));
     }
-    fail::fail_point!("rebuild-after-handover");
     for (projection, names, inode) in offered {
+        fail::fail_point!("rebuild-after-handover");
         by_server |= settle_one(data_dir, projection, &names, inode)?;
     }
     Ok(Some(by_server))
