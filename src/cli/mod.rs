@@ -7,6 +7,8 @@ mod backup;
 mod demo;
 mod exit;
 mod export;
+#[cfg(feature = "failpoints")]
+pub mod failpoints;
 mod import;
 mod inspect;
 mod output;

@@ -2,8 +2,9 @@
 //!
 //! The rounds of one test share a data directory, so that each begins where the last one died.
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use scrollback_schema::Event;
@@ -54,12 +55,8 @@ async fn produce(client: Client, mut turn: ExternalTurn, name: String) -> Acknow
 }
 
 /// One life of a server: it works, is killed at the moment that `die` waits for, and is looked at.
-async fn round(data: &Path, n_round: usize, failpoints: &str, die: impl AsyncFnOnce()) {
-    let mut options = ServerOptions::new(PROGRAM, data);
-    if !failpoints.is_empty() {
-        options = options.env("FAILPOINTS", failpoints);
-    }
-    let server = Server::start_well(&options);
+async fn round(options: &ServerOptions, n_round: usize, die: impl AsyncFnOnce(&Server)) {
+    let server = Server::start_well(options);
     let client = Client::new(server.base_url());
     let mut producers = Vec::new();
     for n in 0..N_PRODUCERS {
@@ -82,13 +79,13 @@ async fn round(data: &Path, n_round: usize, failpoints: &str, die: impl AsyncFnO
             }
         }));
     }
-    die().await;
+    die(&server).await;
     server.kill();
     let mut lives = Vec::new();
     for producer in producers {
         lives.extend(producer.await.unwrap());
     }
-    look_at(data, &lives).await;
+    look_at(&options.data, &lives).await;
 }
 
 fn leased(answer: &Value) -> ExternalTurn {
@@ -143,12 +140,19 @@ async fn look_at(data: &Path, lives: &[(ExternalTurn, Acknowledged)]) {
 async fn a_kill_at_any_moment_loses_nothing_that_was_acknowledged() {
     const SEED: u64 = 20_261_122;
     let dir = TempDir::new(env!("CARGO_TARGET_TMPDIR"), "crash-random");
+    let options = ServerOptions::new(PROGRAM, dir.path());
     let mut rng = Rng::new(SEED);
     for n_round in 0..100 {
         let alive = Duration::from_millis(rng.between(5, 120) as u64);
-        round(dir.path(), n_round, "", async || let_live(alive).await).await;
+        round(&options, n_round, async |_| let_live(alive).await).await;
     }
     assert_exits_well(dir.path(), &["rebuild", "--check"]);
+}
+
+/// What a process says once a thread of it stands still at a point.
+#[cfg(feature = "failpoints")]
+fn held_at(point: &str) -> String {
+    format!("held at {point}\n")
 }
 
 #[cfg(feature = "failpoints")]
@@ -163,9 +167,13 @@ async fn a_kill_at_any_named_point_loses_nothing_that_was_acknowledged() {
     let dir = TempDir::new(env!("CARGO_TARGET_TMPDIR"), "crash-points");
     for n_round in 0..80 {
         let point = POINTS[n_round % POINTS.len()];
-        let held = format!("{point}={}*off->pause", 1 + n_round);
-        let alive = Duration::from_millis(150);
-        round(dir.path(), n_round, &held, async || let_live(alive).await).await;
+        let hold = format!("{point}={}", 1 + n_round);
+        let options = ServerOptions::new(PROGRAM, dir.path()).env("FAILPOINTS_HOLD", &hold);
+        let reached = async |server: &Server| {
+            let is_held = async || server.stderr().contains(&held_at(point)).then_some(());
+            eventually(&hold, is_held).await;
+        };
+        round(&options, n_round, reached).await;
     }
     assert_exits_well(dir.path(), &["rebuild", "--check"]);
 }
@@ -181,17 +189,22 @@ async fn a_rebuild_killed_at_any_named_point_is_made_good_by_the_next_one() {
     ];
     let dir = TempDir::new(env!("CARGO_TARGET_TMPDIR"), "crash-rebuild");
     let data = dir.path();
-    round(data, 0, "", async || let_live(Duration::from_millis(400)).await).await;
+    let alive = async |_: &Server| let_live(Duration::from_millis(400)).await;
+    round(&ServerOptions::new(PROGRAM, data), 0, alive).await;
     for n_round in 0..20 {
-        let held = format!("{}={}*off->pause", POINTS[n_round % POINTS.len()], n_round / 4);
+        let point = POINTS[n_round % POINTS.len()];
         let mut rebuild = Command::new(PROGRAM)
             .arg("--data")
             .arg(data)
             .args(["rebuild", "--page", "64"])
-            .env("FAILPOINTS", held)
+            .env("FAILPOINTS_HOLD", format!("{point}={}", n_round / POINTS.len()))
+            .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let_live(Duration::from_millis(120)).await;
+        // Ends with the process, so that a point that is not reached is no endless wait.
+        let stderr = BufReader::new(rebuild.stderr.take().unwrap()).lines();
+        let is_held = |line: std::io::Result<String>| line.unwrap() + "\n" == held_at(point);
+        assert!(stderr.into_iter().any(is_held), "round {n_round} came to {point}");
         rebuild.kill().unwrap();
         rebuild.wait().unwrap();
         assert_exits_well(data, &["rebuild"]);
