@@ -20,6 +20,7 @@ mod serve;
 mod tail;
 mod verify;
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -125,9 +126,14 @@ fn run(cli: &Cli, out: &mut Out) -> anyhow::Result<Exit> {
     }
 }
 
-/// Sends tracing to stderr; `RUST_LOG` says how much, warnings unless it is set.
+/// Sends tracing to stderr, in colours to a terminal only; `RUST_LOG` says how much, warnings unless
+/// it is set.
 fn start_tracing() {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .init();
 }
