@@ -4,6 +4,7 @@
 //! has grown, so that a row that many events touch is written once. Readers do not wait for it,
 //! they fold what is newer on top.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,6 +63,8 @@ pub(crate) struct Worker {
     pub(super) make_fold: MakeFold,
     pub(super) reads: ReadsTable,
     pub(super) live: Live,
+    /// Chats of which was said that they are parked, and before which event.
+    told: HashSet<(Seq, Seq)>,
 }
 
 /// A view file and the fold on top of it.
@@ -180,7 +183,7 @@ impl Worker {
         let reads = ReadsTable::of(&*live.fold);
         view.set_live(LiveFile::open(live.file.path())?, live.position(Seq::ZERO));
         view.advance(live.position(Seq::ZERO), Some(live.fold.parked()));
-        Ok(Worker { context, names, view, make_fold, reads, live })
+        Ok(Worker { context, names, view, make_fold, reads, live, told: HashSet::new() })
     }
 
     /// Works until it is asked to end.
@@ -242,6 +245,9 @@ impl Worker {
         }
         let has_changed = began != self.live.file.checkpoint() || parked != 0;
         let parked = has_changed.then(|| self.live.fold.parked());
+        if let Some(parked) = &parked {
+            self.tell_parked(parked);
+        }
         self.view.advance(self.live.position(purged), parked);
         self.note_lag();
         Ok(())
@@ -324,8 +330,27 @@ impl Worker {
             self.live.commit()?;
             self.log_retried(&parked);
         }
-        self.view.advance(self.live.position(Seq::ZERO), Some(self.live.fold.parked()));
+        let parked = self.live.fold.parked();
+        self.tell_parked(&parked);
+        self.view.advance(self.live.position(Seq::ZERO), Some(parked));
         Ok(())
+    }
+
+    /// Says once of each chat that stands still why it does.
+    fn tell_parked(&mut self, parked: &[Parked]) {
+        let place = |parked: &Parked| (parked.chat.created, parked.seq);
+        self.told.retain(|told| parked.iter().any(|parked| place(parked) == *told));
+        for parked in parked {
+            if self.told.insert(place(parked)) {
+                tracing::warn!(
+                    projection = self.view.description().name,
+                    chat_id = %parked.chat.id,
+                    seq = parked.seq.get(),
+                    cause = parked.cause,
+                    "a chat is parked before an event that cannot be applied; others go on"
+                );
+            }
+        }
     }
 
     fn log_retried(&self, before: &Parked) {
