@@ -14,11 +14,11 @@ use scrollback_projections::search::{Document, DocumentText, Search, document};
 use scrollback_projections::{Description, MessageKey, Projection, Reads, Touch};
 use scrollback_schema::{Kind, Recorded, Seq};
 
-use super::fold::{Fold, Parked, ViewFold, reads_of};
+use super::fold::{Fold, Parked, ViewFold, apply, reads_of};
 use super::source::{PAGE, Source, SourceError};
 use super::store::{self, StoreError, Written};
 use super::view::{Health, View, Wake};
-use crate::log::Scope;
+use crate::log::{Scope, Section};
 
 /// How long a worker waits for the messages to get past the end of a turn, at most: a rebuild of
 /// theirs takes longer, and folding the turn again costs less than standing still.
@@ -55,6 +55,14 @@ pub(crate) enum DocumentError {
     /// The worker is to end.
     #[error("the worker is ending")]
     Stopping,
+    /// An event of the turn cannot be applied to the message, so its text is not known.
+    #[error("the message stands still before seq {seq}: {cause}")]
+    StandsStill {
+        /// The event.
+        seq: Seq,
+        /// Why it cannot be applied.
+        cause: String,
+    },
 }
 
 /// The fold of `search`.
@@ -86,6 +94,11 @@ impl SearchFold {
             match self.documents.text_of(&key, event) {
                 Ok(Some(text)) => made.text = DocumentText::Known(text),
                 Ok(None) => return Ok(()),
+                // A part of the text would stay in the index for good.
+                Err(error @ DocumentError::StandsStill { .. }) => {
+                    self.fold.park(event, error.to_string());
+                    return Ok(());
+                }
                 Err(error) => return Err(StoreError::Elsewhere(Box::new(error))),
             }
         }
@@ -219,8 +232,11 @@ impl Documents for FromLog {
         end: &Recorded,
     ) -> Result<Option<String>, DocumentError> {
         let Some(turn) = &end.turn else { return Ok(None) };
-        let message = fold_message(&*self.source, key, turn.started.prev(), end.seq)?;
-        Ok(message.as_ref().map(document))
+        let folded = fold_message(&*self.source, key, turn.started.prev(), end.seq)?;
+        match folded.stands_before {
+            Some((seq, cause)) => Err(DocumentError::StandsStill { seq, cause }),
+            None => Ok(folded.message.as_ref().map(document)),
+        }
     }
 }
 
@@ -262,7 +278,8 @@ impl Documents for Shadow {
             Touch::Row(key) if is_of_turn => {
                 let mut message = self.open.remove(&key);
                 let is_start = event.kind() == Some(Kind::StreamStarted);
-                if (is_start || message.is_some()) && Messages::apply(&mut message, event).is_ok() {
+                if (is_start || message.is_some()) && apply::<Messages>(&mut message, event).is_ok()
+                {
                     self.open.extend(message.map(|message| (key, message)));
                 }
             }
@@ -274,6 +291,14 @@ impl Documents for Shadow {
     fn is_shown_all(&self) -> bool {
         true
     }
+}
+
+/// A message folded from its events.
+pub(crate) struct FoldedMessage {
+    /// What came of them; none if there were none.
+    pub(crate) message: Option<Message>,
+    /// The event before which it stands still, if one cannot be applied, and why.
+    pub(crate) stands_before: Option<(Seq, String)>,
 }
 
 /// Folds one message from its events in (`after`, `until`].
@@ -288,23 +313,33 @@ pub(crate) fn fold_message(
     key: &MessageKey,
     after: Seq,
     until: Seq,
-) -> Result<Option<Message>, SourceError> {
+) -> Result<FoldedMessage, SourceError> {
     let (mut message, mut after, scope) = (None, after, Scope::Chat(key.chat));
     while after < until {
         let page = source.page(&scope, after, until, PAGE)?;
         for section in &page.sections {
             for index in section.events_in(after, until) {
-                let Ok(event) = section.recorded(index) else { return Ok(message) };
-                let is_its = match Messages::touches(&event) {
-                    Touch::Row(touched) => touched == *key,
-                    Touch::Chat | Touch::Nothing => false,
-                };
-                if is_its && Messages::apply(&mut message, &event).is_err() {
-                    return Ok(message);
+                if let Err(cause) = fold_one(&mut message, key, section, index) {
+                    let stands_before = Some((section.seq_at(index), cause));
+                    return Ok(FoldedMessage { message, stands_before });
                 }
             }
         }
         after = page.through.max(after.next());
     }
-    Ok(message)
+    Ok(FoldedMessage { message, stands_before: None })
+}
+
+/// Folds an event into the message, if it is one of its own; the cause if it cannot be applied.
+fn fold_one(
+    message: &mut Option<Message>,
+    key: &MessageKey,
+    section: &Section,
+    index: usize,
+) -> Result<(), String> {
+    let event = section.recorded(index).map_err(|error| error.to_string())?;
+    match Messages::touches(&event) {
+        Touch::Row(touched) if touched == *key => apply::<Messages>(message, &event),
+        Touch::Row(_) | Touch::Chat | Touch::Nothing => Ok(()),
+    }
 }

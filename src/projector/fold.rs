@@ -223,6 +223,26 @@ impl<P: Store> Fold<P> {
     }
 }
 
+/// Folds an event into a row of the projection `P`; the cause if it cannot be applied.
+///
+/// A test sets the point `fold-apply` to `return(PROJECTION CHAT SEQ)`: it is then as if this build
+/// could not apply to PROJECTION what happens in CHAT from SEQ on.
+pub(crate) fn apply<P: Projection>(
+    row: &mut Option<P::Row>,
+    event: &Recorded,
+) -> Result<(), String> {
+    fail::fail_point!("fold-apply", |meant| {
+        let meant = meant.unwrap_or_default();
+        let (place, from) = meant.rsplit_once(' ').unwrap_or_default();
+        let is_from = from.parse().is_ok_and(|from| event.seq >= from);
+        if is_from && place == format!("{} {}", P::NAME, event.chat.id) {
+            return Err("a test has it refused".to_owned());
+        }
+        P::apply(row, event).map_err(|cannot| cannot.cause)
+    });
+    P::apply(row, event).map_err(|cannot| cannot.cause)
+}
+
 /// What the projection `P` needs of events with this stored kind.
 pub(crate) fn reads_of<P: Projection>(kind: u16) -> Reads {
     Kind::from_number(kind).map_or(P::READS_UNKNOWN, P::reads)
@@ -244,9 +264,7 @@ impl<P: Store> ViewFold for Fold<P> {
                 self.drop_chat(event.chat.created);
                 Ok(())
             }
-            Touch::Row(key) => self.apply_with(db, event, key, |row, event| {
-                P::apply(row, event).map_err(|cannot| cannot.cause)
-            }),
+            Touch::Row(key) => self.apply_with(db, event, key, apply::<P>),
         }
     }
 

@@ -92,7 +92,7 @@ impl<'a> MessagesAt<'a> {
             // Nothing that came after changed it: a row says when it last did.
             return load_whole(self.open.db(), &key).map_err(|error| self.open.failed(error));
         }
-        Ok(fold_message(&self.model.log, &key, place.first_seq.prev(), self.at)?)
+        Ok(fold_message(&self.model.log, &key, place.first_seq.prev(), self.at)?.message)
     }
 
     /// The messages that began before `before`, the latest `limit`, ascending, and whether there
