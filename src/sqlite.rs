@@ -280,8 +280,24 @@ pub(crate) enum OfflineMode {
 /// # Errors
 ///
 /// [`OpenDbError`] if SQLite refuses, or a newer program made the file.
-#[expect(clippy::disallowed_methods, reason = "this file opens every database")]
 pub(crate) fn open_log_offline(path: &Path, mode: OfflineMode) -> Result<Connection, OpenDbError> {
+    let db = open_offline(path, mode)?;
+    let found: u32 =
+        db.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(refused(path))?;
+    let known = MIGRATIONS.last().map_or(0, |migration| migration.version);
+    if found > known {
+        return Err(OpenDbError::TooNew { path: path.to_owned(), found, known });
+    }
+    Ok(db)
+}
+
+/// Opens any database without writing a byte, to it or beside it.
+///
+/// # Errors
+///
+/// [`OpenDbError`] if SQLite refuses.
+#[expect(clippy::disallowed_methods, reason = "this file opens every database")]
+pub(crate) fn open_offline(path: &Path, mode: OfflineMode) -> Result<Connection, OpenDbError> {
     check_version()?;
     let how = match mode {
         OfflineMode::AtRest => "mode=ro&immutable=1",
@@ -291,23 +307,16 @@ pub(crate) fn open_log_offline(path: &Path, mode: OfflineMode) -> Result<Connect
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
         | OpenFlags::SQLITE_OPEN_URI;
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let mut db = Connection::open_with_flags(uri(&absolute, how), flags).map_err(refused(path))?;
+    let db = Connection::open_with_flags(uri(&absolute, how), flags).map_err(refused(path))?;
     match set_up_offline(&db) {
         Err(error)
             if error.sqlite_error_code()
                 == Some(rusqlite::ErrorCode::FileLockingProtocolFailed) =>
         {
-            db = open_copy(&absolute).map_err(refused(path))?;
+            open_copy(&absolute).map_err(refused(path))
         }
-        done => done.map_err(refused(path))?,
+        done => done.map(|()| db).map_err(refused(path)),
     }
-    let found: u32 =
-        db.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(refused(path))?;
-    let known = MIGRATIONS.last().map_or(0, |migration| migration.version);
-    if found > known {
-        return Err(OpenDbError::TooNew { path: path.to_owned(), found, known });
-    }
-    Ok(db)
 }
 
 /// Opens a copy in a temporary directory, for a WAL index that a killed server left half written:

@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::{Response, StatusCode};
 use scrollback_schema::Seq;
 use scrollback_schema::limits::LIST_LIMIT_MAX;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::App;
 use super::answer::{self, with_fields};
@@ -34,6 +34,16 @@ pub(crate) async fn get_status(
             "started_seq": turn.started_seq.get(),
         })
     });
+    let parked: Vec<Value> = app
+        .projector()
+        .status()
+        .iter()
+        .flat_map(|projection| projection.parked.iter().map(|parked| (projection.name, parked)))
+        .filter(|(_, parked)| parked.chat.created == chat.created)
+        .map(|(projection, parked)| {
+            json!({ "projection": projection, "seq": parked.seq.get(), "cause": parked.cause })
+        })
+        .collect();
     let answer = json!({
         "chat_id": chat.id.as_str(),
         "head_seq": status.head_seq.get(),
@@ -41,6 +51,7 @@ pub(crate) async fn get_status(
         "open_turn": open_turn,
         "queue_length": status.queue_length,
         "pending_requests": status.pending_requests,
+        "parked": parked,
     });
     Ok(answer::json(StatusCode::OK, &answer))
 }

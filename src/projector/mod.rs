@@ -4,7 +4,7 @@
 //! What follows from an event is left to the crate `projections`, reading rows to `read_model`.
 //! Reading order: `names` and `file` are the files, `store` their rows, `fold` and `page`
 //! what happens to them in memory, `view` what others see of it, `worker` and `handover` the
-//! thread, `rebuild` the same from outside.
+//! thread, `rebuild` the same from outside, `parked` what stands still, without a server.
 
 mod chat_index;
 mod documents;
@@ -13,6 +13,7 @@ mod fold;
 mod handover;
 mod names;
 mod page;
+mod parked;
 pub mod rebuild;
 mod set;
 mod source;
@@ -35,6 +36,7 @@ use scrollback_schema::Seq;
 use tokio_util::sync::CancellationToken;
 
 pub use fold::Parked;
+pub use parked::{ParkedError, parked_offline};
 pub use source::SourceError;
 pub use view::Health;
 

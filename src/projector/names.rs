@@ -86,6 +86,13 @@ impl Names {
     }
 }
 
+/// The file that SQLite keeps beside a database, by the suffix of its name.
+pub(crate) fn file_beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
 /// Removes a database with its WAL; whoever has it open keeps what it has.
 ///
 /// # Errors
@@ -93,9 +100,7 @@ impl Names {
 /// If a file is there and cannot be removed.
 pub(crate) fn remove_db(path: &Path) -> io::Result<()> {
     for suffix in ["", "-wal", "-shm", "-journal"] {
-        let mut name = path.as_os_str().to_owned();
-        name.push(suffix);
-        match std::fs::remove_file(PathBuf::from(name)) {
+        match std::fs::remove_file(file_beside(path, suffix)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
@@ -117,9 +122,7 @@ pub(crate) fn rename_db(from: &Path, to: &Path) -> io::Result<()> {
 
 /// Whether a database has committed pages outside its file, so that it must keep its name.
 pub(crate) fn has_wal(path: &Path) -> bool {
-    let mut name = path.as_os_str().to_owned();
-    name.push("-wal");
-    std::fs::metadata(PathBuf::from(name)).is_ok_and(|metadata| metadata.len() > 0)
+    std::fs::metadata(file_beside(path, "-wal")).is_ok_and(|metadata| metadata.len() > 0)
 }
 
 #[cfg(test)]

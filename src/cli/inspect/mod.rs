@@ -1,7 +1,7 @@
 //! `inspect`: looks into the log, offline or beside a running server, and never writes.
 //!
 //! Everything is read from log.db alone and folded here, so that it can be trusted when the views
-//! cannot.
+//! cannot; only what a view says of itself, that a chat stands still in it, is read from the view.
 
 mod chats;
 mod events;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::path::Path;
 
 use clap::Args;
 use scrollback_schema::{Kind, Millis, Seq};
@@ -9,12 +10,16 @@ use serde_json::json;
 
 use super::{Stretch, table, walk};
 use crate::cli::exit::Exit;
-use crate::cli::output::{Format, Out, bytes_text, count_text, progress};
+use crate::cli::output::{Format, Out, bytes_text, count_text, progress, say};
 use crate::cli::preview::kind_name;
 use crate::log::Scope;
 use crate::log::offline::OfflineLog;
+use crate::projector::{Parked, parked_offline};
 
 /// Count what is in the log: events and bytes by kind, chats, turns, files
+///
+/// Everything is counted from log.db, but for the chats that stand still in a read model before an
+/// event that it cannot apply: the views say that.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -61,6 +66,7 @@ pub(super) fn run(
         out.flush()?;
     }
     let counted = count(log, head)?;
+    let parked = parked(log.dir());
     let ended = [Kind::Complete, Kind::Cancelled, Kind::Error].map(|kind| counted.of(kind));
     let n_turns = counted.of(Kind::StreamStarted);
     let n_open = n_turns.saturating_sub(ended.iter().sum());
@@ -85,6 +91,7 @@ pub(super) fn run(
             "turns_open": n_open,
             "payload_bytes": counted.total.n_bytes,
             "kinds": kinds,
+            "parked": parked.iter().map(parked_value).collect::<Vec<_>>(),
         }))?;
         return Ok(Exit::Ok);
     }
@@ -103,9 +110,33 @@ pub(super) fn run(
              {n_open} open",
         count_text(n_turns),
     ))?;
+    for (projection, Parked { chat, seq, cause }) in &parked {
+        out.line(&format!("parked    chat {} in {projection} before seq {seq}: {cause}", chat.id))?;
+    }
     out.line("")?;
     print_kinds(&counted, out)?;
     Ok(Exit::Ok)
+}
+
+/// The chats that stand still in a view; says which view could not be asked.
+fn parked(dir: &Path) -> Vec<(&'static str, Parked)> {
+    let mut found = Vec::new();
+    for (projection, parked) in parked_offline(dir) {
+        match parked {
+            Ok(parked) => found.extend(parked.into_iter().map(|parked| (projection, parked))),
+            Err(error) => say(&format!("cannot tell who is parked in {projection}: {error}")),
+        }
+    }
+    found
+}
+
+fn parked_value((projection, parked): &(&'static str, Parked)) -> serde_json::Value {
+    json!({
+        "projection": projection,
+        "chat_id": parked.chat.id.as_str(),
+        "seq": parked.seq.get(),
+        "cause": parked.cause,
+    })
 }
 
 fn print_kinds(counted: &Counted, out: &mut Out) -> std::io::Result<()> {

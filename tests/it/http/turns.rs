@@ -138,6 +138,7 @@ async fn the_status_and_the_list_of_turns_show_who_is_busy() {
         "open_turn": { "turn_id": "t1", "message_id": "m-t1", "started_seq": 3 },
         "queue_length": 0,
         "pending_requests": 0,
+        "parked": [],
     });
     assert_eq!(status, expected);
     let turns = api.get("/v1/turns?open=true").await.expect(200);
