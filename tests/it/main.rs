@@ -9,6 +9,7 @@ mod append;
 mod crash;
 mod fixture;
 mod http;
+mod parked;
 mod recorded;
 mod replay;
 mod tidy;
