@@ -103,7 +103,7 @@ pub fn main() -> ExitCode {
     let exit = ran.unwrap_or_else(|error| {
         let exit = exit::of_error(&error);
         if exit != Exit::Ok {
-            output::say(&format!("scrollback: {error:#}"));
+            output::say(&format!("scrollback: {}", exit::sentence(&error)));
         }
         exit
     });
