@@ -109,7 +109,7 @@ pub enum RebuildError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A file cannot be made, renamed or removed.
-    #[error("cannot work on {}", path.display())]
+    #[error("cannot work on {}; check that its directory can be written", path.display())]
     File {
         /// The file.
         path: PathBuf,
@@ -225,6 +225,8 @@ impl<'a> Job<'a> {
         on_progress: OnProgress<'a>,
     ) -> Result<Job<'a>, RebuildError> {
         let descriptions = described(&options.projections)?;
+        // Before anything is made: a directory that has no log stays as it is.
+        super::source::offline(data_dir)?;
         let path = data_dir.join("rebuild.lock");
         let lock = File::create(&path).map_err(RebuildError::file(&path))?;
         match lock.try_lock() {
