@@ -63,6 +63,18 @@ pub enum OpenError {
     /// The database could not be opened.
     #[error(transparent)]
     Database(#[from] OpenDbError),
+    /// The database is damaged, or is none.
+    #[error(
+        "{} is damaged; `scrollback verify` says where, and the last backup can be put back",
+        path.display()
+    )]
+    Damaged {
+        /// The database.
+        path: PathBuf,
+        /// SQLite's reason.
+        #[source]
+        source: rusqlite::Error,
+    },
     /// The database was opened, and what is in it could not be read or closed.
     #[error("cannot recover the log in {}; run `scrollback verify`", dir.display())]
     Recover {
@@ -103,12 +115,25 @@ pub(crate) fn lock_file(dir: &Path) -> PathBuf {
     dir.join("lock")
 }
 
+/// Tells a damaged database from one that the machine does not let us open.
+fn damaged(error: OpenDbError) -> OpenError {
+    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+    match error {
+        OpenDbError::Sqlite { path, source }
+            if matches!(source.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase)) =>
+        {
+            OpenError::Damaged { path, source }
+        }
+        error => OpenError::Database(error),
+    }
+}
+
 pub(crate) fn open(dir: &Path, options: LogOptions, clock: &Clock) -> Result<Log, OpenError> {
     let unusable = |source| OpenError::Directory { dir: dir.to_owned(), source };
     std::fs::create_dir_all(dir).map_err(unusable)?;
     let lock = take_lock(dir)?;
     let path = log_db(dir);
-    let db = open_log_writer(&path, options.durability)?;
+    let db = open_log_writer(&path, options.durability).map_err(damaged)?;
     let recover = |source| OpenError::Recover { dir: dir.to_owned(), source };
     let meta = read_meta(&db).map_err(recover)?;
     let end = read_end(&db).map_err(recover)?;

@@ -4,7 +4,7 @@
 //! transactions, page by page, so that a running server's checkpoints are never held up. What is
 //! read has the same form as the server's own reads.
 
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -41,7 +41,7 @@ pub enum OfflineError {
         shm: PathBuf,
     },
     /// The directory or a file in it cannot be looked at.
-    #[error("cannot look at {}", path.display())]
+    #[error("cannot look at {}; check its permissions", path.display())]
     Io {
         /// The file.
         path: PathBuf,
@@ -468,7 +468,7 @@ fn stamp(dir: &Path) -> Result<Stamp, OfflineError> {
     let (wal, shm) = (dir.join("log.db-wal"), dir.join("log.db-shm"));
     let log = match std::fs::metadata(&path) {
         Ok(metadata) => metadata,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             return Err(OfflineError::Missing { dir: dir.to_owned() });
         }
         Err(source) => return Err(OfflineError::Io { path, source }),
