@@ -36,11 +36,11 @@ impl From<AppendError> for Problem {
             AppendError::Unknown { .. } => {
                 Problem::fault(Code::OutcomeUnknown, OUTCOME_UNKNOWN, &error)
             }
-            AppendError::Storage { .. } => Problem::fault(
-                Code::StorageFailed,
-                "the log could not be written and nothing was stored; check the disk",
-                &error,
-            ),
+            AppendError::Storage { ref source } => {
+                let is_full = source.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull);
+                let detail = if is_full { DISK_FULL } else { NOT_WRITTEN };
+                Problem::fault(Code::StorageFailed, detail, &error)
+            }
             AppendError::ImportOrder => Problem::fault(Code::Internal, INTERNAL, &error),
         }
     }
@@ -48,6 +48,12 @@ impl From<AppendError> for Problem {
 
 const OUTCOME_UNKNOWN: &str = "the events may or may not have been stored; send the same call with \
                                the same idempotency-key or event numbers again";
+
+const DISK_FULL: &str = "the disk of the log is full and nothing was stored; make room on it, then \
+                         send the same call again";
+
+const NOT_WRITTEN: &str = "the log could not be written and nothing was stored; check its disk, then \
+                           send the same call again";
 
 const READ_FAILED: &str = "the log could not be read; try again";
 
