@@ -36,8 +36,9 @@ pub(super) fn run(data: &Path, args: &Backup, out: &mut Out) -> anyhow::Result<E
     partial.push(".partial");
     let partial = PathBuf::from(partial);
     let mut log = OfflineLog::open(data)?;
-    std::fs::create_dir_all(&partial)
-        .with_context(|| format!("cannot make {}", partial.display()))?;
+    std::fs::create_dir_all(&partial).with_context(|| {
+        format!("cannot make {}; name a directory that can be made", partial.display())
+    })?;
     let bar = progress(0, "copying");
     let copied = log.copy_to(&partial.join("log.db"), &mut |n_done, n_pages| {
         bar.set_length(n_pages);

@@ -37,7 +37,7 @@ Examples:
   curl -N 'http://127.0.0.1:7878/v1/stream?after_seq=0'")]
 pub(super) struct Serve {
     /// Listen on this address [default: 127.0.0.1:7878]; port 0 takes a free one
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = parse_addr)]
     listen: Option<SocketAddr>,
     /// Read settings from this TOML file; flags win over it
     #[arg(long, value_name = "FILE")]
@@ -48,6 +48,12 @@ pub(super) struct Serve {
     /// Open a log that ends before the last head that was acknowledged, and give up the rest
     #[arg(long)]
     accept_lost_tail: bool,
+}
+
+fn parse_addr(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        "type an IP address and a port such as 127.0.0.1:7878 or [::1]:7878".to_owned()
+    })
 }
 
 /// [`Durability`] as a flag.
