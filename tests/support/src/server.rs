@@ -18,6 +18,8 @@ pub struct ServerOptions {
     pub program: PathBuf,
     /// Its data directory.
     pub data: PathBuf,
+    /// Where it listens; a free port unless a test needs one again.
+    pub listen: String,
     /// Further arguments of `serve`.
     pub args: Vec<String>,
     /// What the environment says, for example `FAILPOINTS`.
@@ -30,9 +32,17 @@ impl ServerOptions {
         ServerOptions {
             program: PathBuf::from(program),
             data: data.to_owned(),
+            listen: "127.0.0.1:0".to_owned(),
             args: Vec::new(),
             env: Vec::new(),
         }
+    }
+
+    /// Lets it listen at this address, for example where one before it did.
+    #[must_use]
+    pub fn listen(mut self, address: &str) -> ServerOptions {
+        address.clone_into(&mut self.listen);
+        self
     }
 
     /// Adds arguments of `serve`.
@@ -82,7 +92,7 @@ impl Server {
             .arg("serve")
             .arg("--data")
             .arg(&options.data)
-            .args(["--listen", "127.0.0.1:0"])
+            .args(["--listen", &options.listen])
             .args(&options.args)
             .envs(options.env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
