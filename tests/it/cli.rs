@@ -1,0 +1,7 @@
+//! The program as a person at a terminal has it: what is printed, what is kept, how it ends.
+
+mod help;
+mod inspect;
+mod moved;
+mod program;
+mod readers;
