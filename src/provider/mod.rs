@@ -6,6 +6,8 @@
 //! To add a kind: give it a file, its name in [`KINDS`], a line in [`Providers::build`], and a
 //! table in the README.
 
+pub mod scripted;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -150,7 +152,7 @@ impl ProviderError {
 }
 
 /// The kinds that a table of the configuration can name.
-pub const KINDS: &[&str] = &[];
+pub const KINDS: &[&str] = &["scripted"];
 
 /// Where secrets come from: asked with the name of an environment variable.
 pub type Secrets<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -179,16 +181,13 @@ impl Providers {
         tables: &BTreeMap<String, toml::Table>,
         _secrets: Secrets<'_>,
     ) -> Result<Providers, ProviderConfigError> {
-        let providers = Providers::default();
-        if let Some((name, table)) = tables.iter().next() {
-            let kind = table.get("kind").and_then(toml::Value::as_str);
-            let problem = match kind {
-                None => format!("has no kind; known are: {}", KINDS.join(", ")),
-                Some(kind) => {
-                    format!("kind \"{kind}\" is unknown; known are: {}", KINDS.join(", "))
-                }
+        let mut providers = Providers::default();
+        for (name, table) in tables {
+            let provider = match table.get("kind").and_then(toml::Value::as_str) {
+                Some("scripted") => scripted::build(name, table)?,
+                kind => return Err(unknown_kind(name, kind)),
             };
-            return Err(ProviderConfigError { name: name.clone(), problem });
+            providers.insert(name, provider);
         }
         Ok(providers)
     }
@@ -207,4 +206,13 @@ impl Providers {
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
     }
+}
+
+fn unknown_kind(name: &str, kind: Option<&str>) -> ProviderConfigError {
+    let known = KINDS.join(", ");
+    let problem = match kind {
+        None => format!("has no kind; known are: {known}"),
+        Some(kind) => format!("kind \"{kind}\" is unknown; known are: {known}"),
+    };
+    ProviderConfigError { name: name.to_owned(), problem }
 }
