@@ -63,6 +63,11 @@ pub fn monotonic() -> Instant {
     Instant::now()
 }
 
+/// The runtime's instant, against which its timers run; it stands still where a test pauses time.
+pub fn ticks() -> tokio::time::Instant {
+    tokio::time::Instant::now()
+}
+
 /// Random bytes from the operating system.
 ///
 /// # Panics

@@ -102,6 +102,36 @@ pub const TEXT_CHUNK_BYTES: usize = 4 << 10;
 /// Bytes between the two ends of `<prompt_suggestions>` within which it is taken for a tag.
 pub const SUGGESTIONS_TAG_BYTES_MAX: usize = 16 << 10;
 
+/// Turns that the server runs at once unless told otherwise: each is a connection or a process.
+pub const TURNS_RUNNING_DEFAULT: usize = 256;
+
+/// Turns that the server can be told to run at once.
+pub const TURNS_RUNNING_MAX: usize = 10_000;
+
+/// Turns that wait for one of those to end; one more is refused.
+pub const TURNS_WAITING_MAX: usize = 4_096;
+
+/// Events of a turn that wait in memory while an append is on its way; the provider then waits.
+pub const SAID_EVENTS_MAX: usize = 512;
+
+/// Bytes of a turn's events after which no more wait in memory; one larger event is let in.
+pub const SAID_BYTES_MAX: usize = 256 << 10;
+
+/// Bytes of an answer unless told otherwise: a thick book.
+pub const OUTPUT_BYTES_DEFAULT: usize = 4 << 20;
+
+/// Bytes to which an answer can be allowed to grow: a reader of a snapshot holds all of it.
+pub const OUTPUT_BYTES_MAX: usize = 64 << 20;
+
+/// Messages of a chat that a model is told, the latest ones.
+pub const HISTORY_MESSAGES_MAX: usize = 2_000;
+
+/// Bytes of text that a model is told: more than any model's window.
+pub const HISTORY_BYTES_MAX: usize = 8 << 20;
+
+/// Characters of a title that is made of a user's first message.
+pub const TITLE_MADE_LEN_MAX: usize = 60;
+
 const _: () = {
     assert!(PAYLOAD_BYTES_MAX <= APPEND_BYTES_MAX, "an append holds its largest event");
     assert!(APPEND_BYTES_MAX < HTTP_BODY_BYTES_MAX, "a body holds its largest append");
@@ -112,4 +142,9 @@ const _: () = {
         "leases are ordered"
     );
     assert!(LIST_LIMIT_DEFAULT <= LIST_LIMIT_MAX, "a default page is a legal page");
+    assert!(
+        2 * (SAID_BYTES_MAX + PAYLOAD_BYTES_MAX) <= APPEND_BYTES_MAX,
+        "what waits in memory and what could not be stored end in one append"
+    );
+    assert!(TITLE_MADE_LEN_MAX <= TITLE_LEN_MAX, "a made title is a legal title");
 };

@@ -160,6 +160,23 @@ impl ReadModel {
         .await
     }
 
+    /// One chat as it is kept; none if it was deleted.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadModelError`].
+    pub async fn chat_record(&self, chat: &ChatRef) -> Result<Option<Chat>, ReadModelError> {
+        let as_of = self.log.head();
+        self.ready(&[&self.views.chats], as_of).await?;
+        let (this, chat) = (self.clone(), chat.created);
+        blocking(move || {
+            let open = OpenView::new(&this.views.chats)?;
+            let as_of = as_of.max(open.from);
+            Ok(this.chat_row(&open, chat, as_of)?.0)
+        })
+        .await
+    }
+
     /// A chat's row as of `as_of`, or as of where it stands still.
     pub(super) fn chat_row(
         &self,

@@ -58,7 +58,7 @@ pub struct Snapshot {
 }
 
 /// The messages of one chat as of a seq.
-struct MessagesAt<'a> {
+pub(super) struct MessagesAt<'a> {
     model: &'a ReadModel,
     open: &'a OpenView,
     chat: Seq,
@@ -71,7 +71,7 @@ struct MessagesAt<'a> {
 
 impl<'a> MessagesAt<'a> {
     /// As of `at`, or of where the chat stands still before it.
-    fn new(
+    pub(super) fn new(
         model: &'a ReadModel,
         open: &'a OpenView,
         chat: Seq,
@@ -97,7 +97,11 @@ impl<'a> MessagesAt<'a> {
 
     /// The messages that began before `before`, the latest `limit`, ascending, and whether there
     /// are more.
-    fn page(&self, before: Seq, limit: usize) -> Result<(Vec<Message>, bool), ReadModelError> {
+    pub(super) fn page(
+        &self,
+        before: Seq,
+        limit: usize,
+    ) -> Result<(Vec<Message>, bool), ReadModelError> {
         if self.is_gone {
             return Ok((Vec::new(), false));
         }

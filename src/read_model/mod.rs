@@ -9,6 +9,7 @@
 //! may see them to `http`.
 
 mod chats;
+mod conversation;
 mod messages;
 mod of_chat;
 mod open;
@@ -22,6 +23,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 pub use chats::{ChatAnswer, ChatCursor, ChatFilter, ChatsPage, ChatsQuery, OpenTurnEntry};
+pub use conversation::Spoken;
 pub use messages::{MessageAnswer, MessagesPage, MessagesQuery, Snapshot};
 pub use of_chat::Items;
 pub use search::{SearchHit, SearchPage, SearchQuery};

@@ -1,16 +1,18 @@
 //! What a chat has a short list of: its queue, its pending requests, its schedules.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use scrollback_projections::queue::{QueueItemView, Queues};
-use scrollback_projections::request::{PendingRequestView, Requests};
+use scrollback_projections::queue::{QueueItem, QueueItemView, Queues};
+use scrollback_projections::request::{PendingRequest, PendingRequestView, Requests};
 use scrollback_projections::schedule::{ScheduleView, Schedules};
 use scrollback_schema::{ChatRef, Seq};
 use serde_json::value::RawValue;
 
 use super::open::OpenView;
 use super::{ReadModel, ReadModelError, blocking, json};
-use crate::projector::{Store, View};
+use crate::log::Scope;
+use crate::projector::{Fold, Store, View, queued_chats};
 
 /// A whole list: the rules of the log bound it.
 #[derive(Debug)]
@@ -27,15 +29,29 @@ impl ReadModel {
         view: &Arc<View>,
         chat: &ChatRef,
         items: fn(&P::Row) -> Vec<Box<RawValue>>,
-    ) -> Result<Items, ReadModelError> {
+    ) -> Result<Items, ReadModelError>
+    where
+        P::Row: Send + 'static,
+    {
+        let (row, as_of_seq) = self.row::<P>(view, chat).await?;
+        Ok(Items { items: row.as_ref().map(items).unwrap_or_default(), as_of_seq })
+    }
+
+    async fn row<P: Store<Key = Seq>>(
+        &self,
+        view: &Arc<View>,
+        chat: &ChatRef,
+    ) -> Result<(Option<P::Row>, Seq), ReadModelError>
+    where
+        P::Row: Send + 'static,
+    {
         let as_of = self.log.head();
         self.ready(&[view], as_of).await?;
         let (log, view, chat) = (self.log.clone(), Arc::clone(view), chat.created);
         blocking(move || {
             let open = OpenView::new(&view)?;
             let as_of = as_of.max(open.from);
-            let (row, as_of_seq) = open.row_of_chat::<P>(&log, chat, as_of)?;
-            Ok(Items { items: row.as_ref().map(items).unwrap_or_default(), as_of_seq })
+            open.row_of_chat::<P>(&log, chat, as_of)
         })
         .await
     }
@@ -60,6 +76,61 @@ impl ReadModel {
     pub async fn requests(&self, chat: &ChatRef) -> Result<Items, ReadModelError> {
         self.list::<Requests>(&self.views.requests, chat, |row| {
             row.items.iter().map(|item| json(&PendingRequestView(item))).collect()
+        })
+        .await
+    }
+
+    /// The messages that wait for their turn, as they are kept, the next one first.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadModelError`].
+    pub async fn queue_items(&self, chat: &ChatRef) -> Result<Vec<QueueItem>, ReadModelError> {
+        let row = self.row::<Queues>(&self.views.queue, chat).await?.0;
+        Ok(row.map(|queue| queue.items).unwrap_or_default())
+    }
+
+    /// The approvals and questions that wait for an answer, as they are kept, the oldest first.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadModelError`].
+    pub async fn pending_requests(
+        &self,
+        chat: &ChatRef,
+    ) -> Result<Vec<PendingRequest>, ReadModelError> {
+        let row = self.row::<Requests>(&self.views.requests, chat).await?.0;
+        Ok(row.map(|pending| pending.items).unwrap_or_default())
+    }
+
+    /// The chats in which messages wait for their turn, by the order in which they were created.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadModelError`].
+    pub async fn chats_with_queue(&self) -> Result<Vec<ChatRef>, ReadModelError> {
+        let as_of = self.log.head();
+        self.ready(&[&self.views.queue, &self.views.chats], as_of).await?;
+        let this = self.clone();
+        blocking(move || {
+            let queue = OpenView::new(&this.views.queue)?;
+            let chats = OpenView::new(&this.views.chats)?;
+            let as_of = as_of.max(queue.from).max(chats.from);
+            let newer = queue.fold_on_top(&this.log, &Scope::All, as_of, Fold::<Queues>::new())?;
+            let stored = queued_chats(queue.db()).map_err(|error| queue.failed(error))?;
+            let mut found: BTreeSet<Seq> = stored.into_iter().collect();
+            for (chat, row) in newer.into_rows() {
+                match row {
+                    Some(_) => found.insert(chat),
+                    None => found.remove(&chat),
+                };
+            }
+            let mut refs = Vec::with_capacity(found.len());
+            for created in found {
+                let (row, _) = this.chat_row(&chats, created, as_of)?;
+                refs.extend(row.map(|chat| ChatRef { id: chat.id, created }));
+            }
+            Ok(refs)
         })
         .await
     }

@@ -57,3 +57,14 @@ macro_rules! store_of_chat {
 store_of_chat!(Queues, Queue, "queue");
 store_of_chat!(Requests, PendingRequests, "requests");
 store_of_chat!(Schedules, ChatSchedules, "schedules");
+
+/// The chats that have a queue, by their numbers.
+pub(crate) fn queued_chats(db: &Connection) -> Result<Vec<Seq>, StoreError> {
+    let mut statement = db.prepare_cached("SELECT chat FROM queue ORDER BY chat")?;
+    let chats = statement.query_map([], |row| row.get::<_, i64>(0))?;
+    let mut found = Vec::new();
+    for chat in chats {
+        found.extend(Seq::from_i64(chat?));
+    }
+    Ok(found)
+}
