@@ -1,9 +1,10 @@
 //! What `serve --config FILE` says: a TOML file as plain values, checked, with its defaults.
 //!
 //! Units are in the names of the keys here and nowhere else: inside, times are `Duration`s. Flags
-//! of the command line win over the file; that is left to `cli`. Provider tables are read and
-//! kept, so that a file of a later version starts this one; running them is left to the turn
-//! runner, which this version does not have: [`Config::unused`] says so.
+//! of the command line win over the file; that is left to `cli`. Provider tables are kept as they
+//! are, but for their time-outs: what else is in them is their provider's to read.
+
+mod turns;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -14,6 +15,7 @@ use scrollback_schema::limits;
 use serde::Deserialize;
 
 use crate::sqlite::Durability;
+pub use turns::{Timeouts, TurnConfig};
 
 /// What a server is told.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,6 +32,8 @@ pub struct Config {
     pub drain: Duration,
     /// Provider that runs a turn whose client names none.
     pub default_provider: Option<String>,
+    /// How turns are run.
+    pub turns: TurnConfig,
     /// Provider tables by name, not looked into.
     pub providers: BTreeMap<String, toml::Table>,
 }
@@ -43,6 +47,7 @@ impl Default for Config {
             lease: Duration::from_millis(limits::LEASE_MS_DEFAULT),
             drain: Duration::from_secs(10),
             default_provider: None,
+            turns: TurnConfig::default(),
             providers: BTreeMap::new(),
         }
     }
@@ -109,6 +114,7 @@ struct ConfigFile {
     lease_ms: Option<u64>,
     drain_ms: Option<u64>,
     default_provider: Option<String>,
+    turns: turns::TurnsTable,
     providers: BTreeMap<String, toml::Table>,
 }
 
@@ -155,13 +161,20 @@ impl Config {
         let file: ConfigFile = toml::from_str(text)
             .map_err(|source| ConfigError::Parse { path: path.to_owned(), source })?;
         let defaults = Config::default();
+        let out_of_bounds = |(key, value, least, most): (&'static str, u64, u64, u64)| {
+            ConfigError::Bounds { path: path.to_owned(), key, value, least, most }
+        };
         let bounded = |key, value: Option<u64>, least, most, default| match value {
             None => Ok(default),
             Some(value) if (least..=most).contains(&value) => Ok(Duration::from_millis(value)),
-            Some(value) => {
-                Err(ConfigError::Bounds { path: path.to_owned(), key, value, least, most })
-            }
+            Some(value) => Err(out_of_bounds((key, value, least, most))),
         };
+        let mut turns = file.turns.checked().map_err(out_of_bounds)?;
+        let mut providers = file.providers;
+        for (name, table) in &mut providers {
+            let timeouts = turns::take_timeouts(table, turns.timeouts).map_err(out_of_bounds)?;
+            turns.of_provider.insert(name.clone(), timeouts);
+        }
         let (least, most) = (limits::LEASE_MS_MIN, limits::LEASE_MS_MAX);
         let config = Config {
             listen: file.listen,
@@ -170,7 +183,8 @@ impl Config {
             lease: bounded("lease_ms", file.lease_ms, least, most, defaults.lease)?,
             drain: bounded("drain_ms", file.drain_ms, 0, DRAIN_MS_MAX, defaults.drain)?,
             default_provider: file.default_provider,
-            providers: file.providers,
+            turns,
+            providers,
         };
         match &config.default_provider {
             Some(name) if !config.providers.contains_key(name) => {
@@ -182,17 +196,6 @@ impl Config {
             }
             _ => Ok(config),
         }
-    }
-
-    /// What the file asks for and this version does not do, a sentence each.
-    pub fn unused(&self) -> Vec<String> {
-        let tables = self.providers.keys().map(|name| {
-            format!("provider \"{name}\" is configured, but this version runs no provider")
-        });
-        let default = self.default_provider.iter().map(|name| {
-            format!("default_provider \"{name}\" is ignored, since this version runs no provider")
-        });
-        default.chain(tables).collect()
     }
 
     /// The names of the configured providers, for a message: `a, b`, or `none`.
@@ -225,7 +228,11 @@ mod tests {
         let config = parse(
             "listen = '127.0.0.1:9'\ndata = 'd'\ndurability = 'process'\nlease_ms = 100\n\
              drain_ms = 0\ndefault_provider = 'local'\n\
-             [providers.local]\nkind = 'openai'\nbase_url = 'http://x/v1'\n[providers.z]\n",
+             [turns]\nrunning_max = 2\noutput_bytes_max = 3\nshutdown_grace_ms = 4\n\
+             stop_grace_ms = 5\nconnect_timeout_ms = 6\nfirst_token_timeout_ms = 7\n\
+             idle_timeout_ms = 8\ntotal_timeout_ms = 9\n\
+             [providers.local]\nkind = 'openai'\nbase_url = 'http://x/v1'\n\
+             idle_timeout_ms = 10\n[providers.z]\n",
         )
         .unwrap();
         assert_eq!(config.listen, Some("127.0.0.1:9".parse().unwrap()));
@@ -233,7 +240,14 @@ mod tests {
         assert_eq!(config.durability, Durability::Process);
         assert_eq!((config.lease, config.drain), (Duration::from_millis(100), Duration::ZERO));
         assert_eq!(config.provider_names(), "local, z");
-        assert_eq!(config.unused().len(), 3);
+        let turns = &config.turns;
+        assert_eq!((turns.running_max, turns.output_bytes_max), (2, 3));
+        let ms = Duration::from_millis;
+        assert_eq!((turns.shutdown_grace, turns.stop_grace), (ms(4), ms(5)));
+        let z = Timeouts { connect: ms(6), first_token: ms(7), idle: ms(8), total: ms(9) };
+        assert_eq!(turns.timeouts_of("z"), z);
+        assert_eq!(turns.timeouts_of("local"), Timeouts { idle: ms(10), ..z });
+        assert!(!config.providers["local"].contains_key("idle_timeout_ms"));
     }
 
     #[test]
@@ -244,6 +258,8 @@ mod tests {
         };
         refused("lissen = 'x'", "lissen");
         refused("lease_ms = 99", "lease_ms = 99; use 100 to 3600000");
+        refused("[turns]\nrunning_max = 0", "turns.running_max = 0; use 1 to 10000");
+        refused("[providers.p]\nidle_timeout_ms = -1", "idle_timeout_ms");
         refused("durability = 'none'", "none");
         refused("default_provider = 'p'\n[providers.q]", "name one of: q");
         refused("listen = ", "line 1");

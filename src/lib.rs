@@ -11,3 +11,4 @@ pub mod projector;
 pub mod provider;
 pub mod read_model;
 pub mod sqlite;
+pub mod turn;

@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::http::{self, App, AppParts, Listener, Metrics};
 use crate::log::{Log, LogOptions};
 use crate::projector::Projector;
+use crate::provider::Providers;
 use crate::sqlite::Durability;
 
 /// Where the server listens unless it is told otherwise: this machine only.
@@ -70,9 +71,6 @@ pub(super) fn run(data: &Path, args: &Serve) -> anyhow::Result<Exit> {
         Some(path) => Config::read(path)?,
         None => Config::default(),
     };
-    for sentence in config.unused() {
-        say(&sentence);
-    }
     match args.durability {
         Some(Survives::Full) => config.durability = Durability::Full,
         Some(Survives::Process) => config.durability = Durability::Process,
@@ -141,6 +139,7 @@ impl Server {
         config: Config,
         mut options: LogOptions,
     ) -> anyhow::Result<Server> {
+        let providers = Providers::build(&config.providers, &secret)?;
         let (clock, metrics, dir) = (Clock::System, Arc::new(Metrics::new()), dir.to_owned());
         options.observer = Some(Arc::clone(&metrics) as _);
         let drain = config.drain;
@@ -159,6 +158,7 @@ impl Server {
                 log: log.clone(),
                 projector: projector.clone(),
                 config,
+                providers,
                 clock,
                 metrics,
             }),
@@ -167,6 +167,7 @@ impl Server {
             drain,
         };
         server.finish_erasures().await?;
+        server.app.turns().resume().await?;
         Ok(server)
     }
 
@@ -186,14 +187,26 @@ impl Server {
         self.log.announce(&listener.addr().to_string()).context("cannot write the lock file")
     }
 
-    /// Serves until the app is stopped, then closes the log and the views in order.
+    /// Serves until the app is stopped, then closes turns, the views and the log in order.
     pub(super) async fn serve(self, listener: Listener) {
         let sweeper = tokio::spawn(sweep(self.log.clone()));
-        http::serve(listener, self.app, self.drain).await;
+        let (turns, stopping) = (self.app.turns().clone(), self.app.stopping());
+        let close_turns = async {
+            stopping.await;
+            turns.close().await;
+        };
+        tokio::join!(http::serve(listener, self.app, self.drain), close_turns);
         sweeper.abort();
         self.projector.close().await;
         self.log.close().await;
     }
+}
+
+/// What a variable of the environment says: secrets go from there to their provider, and nowhere
+/// else.
+#[expect(clippy::disallowed_methods, reason = "the command line reads the environment")]
+pub(super) fn secret(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 /// Closes the turns of producers that fell silent, for as long as the server lives.

@@ -90,7 +90,23 @@ impl<'a> Fields<'a> {
 
     /// The event whose payload has these of the body's fields.
     pub(crate) fn event(&self, kind: Kind, names: &[&str]) -> Result<Event, Problem> {
+        self.event_with(kind, names, &[])
+    }
+
+    /// The same, with further fields that the caller gives: ids, which need no escapes in JSON.
+    pub(crate) fn event_with(
+        &self,
+        kind: Kind,
+        names: &[&str],
+        given: &[(&str, &str)],
+    ) -> Result<Event, Problem> {
         let mut payload = String::from("{");
+        for (name, id) in given {
+            if payload.len() > 1 {
+                payload.push(',');
+            }
+            payload.push_str(&format!("\"{name}\":\"{id}\""));
+        }
         for name in names {
             let Some(raw) = self.0.get(*name) else { continue };
             if payload.len() > 1 {

@@ -51,6 +51,7 @@ async fn delete(
     let deleted = Fields::read(&body)?.event(Kind::ChatDeleted, &["by"])?;
     let entry = app.log().find_chat(&id).await?.ok_or_else(|| Problem::chat_not_found(&id))?;
     let appended = bury(&app, &entry.chat, &deleted, &key, &body).await?;
+    app.turns().abandon(&id);
     let unfinished = |error: &dyn std::error::Error| {
         let detail = "the chat is deleted, but its text is not gone from every file yet; the rest \
                       goes at the next start";

@@ -99,6 +99,20 @@ codes! {
     ForkTooEarly "fork_too_early" 422 never "Position is before the chat";
     /// No provider of this name is configured.
     ProviderUnknown "provider_unknown" 422 never "Provider is not configured";
+    /// Queued messages are run by the server, which cannot run this provider.
+    ProviderExternal "provider_external" 422 never "Provider cannot be queued for";
+    /// The chat has no such approval or question.
+    RequestNotFound "request_not_found" 404 never "No such request";
+    /// The approval or question was answered before, or its turn has ended.
+    RequestAnswered "request_answered" 409 never "Request was answered";
+    /// The chat has never had such a queued message.
+    QueuedMessageNotFound "queued_message_not_found" 404 never "No such queued message";
+    /// The queued message has started, or was removed.
+    QueuedMessageGone "queued_message_gone" 409 never "Queued message has left the queue";
+    /// The queue is as long as it may be.
+    QueueFull "queue_full" 409 retry "Queue is full";
+    /// As many turns wait as may.
+    TooManyTurns "too_many_turns" 503 retry "Too many turns wait";
     /// The idempotency key was used with another body.
     IdempotencyKeyReused "idempotency_key_reused" 409 never "Idempotency key was used before";
     /// The token is no lease of the chat's open turn.

@@ -18,10 +18,16 @@ use scrollback_schema::Seq;
 
 use crate::log::LogObserver;
 use crate::projector::ProjectionStatus;
+use crate::turn::TurnObserver;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Projection {
     projection: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Outcome {
+    outcome: &'static str,
 }
 
 type Count = Gauge<u64, AtomicU64>;
@@ -43,6 +49,10 @@ pub struct Metrics {
     parked: Family<Projection, Count>,
     log_bytes: Count,
     wal_bytes: Count,
+    turns_running: Gauge,
+    turns_waiting: Gauge,
+    turns_ended: Family<Outcome, Counter>,
+    first_word_seconds: Histogram,
 }
 
 impl fmt::Debug for Metrics {
@@ -78,8 +88,14 @@ impl Metrics {
             parked: Family::default(),
             log_bytes: Count::default(),
             wal_bytes: Count::default(),
+            turns_running: Gauge::default(),
+            turns_waiting: Gauge::default(),
+            turns_ended: Family::default(),
+            // From 4 ms to 65 s, each twice the one before.
+            first_word_seconds: Histogram::new(exponential_buckets(1.0 / 256.0, 2.0, 15)),
         };
         metrics.register();
+        metrics.register_turns();
         metrics
     }
 
@@ -118,6 +134,27 @@ impl Metrics {
         r.register_with_unit("wal", "Size of log.db-wal", Unit::Bytes, self.wal_bytes.clone());
     }
 
+    fn register_turns(&mut self) {
+        let r = &mut self.registry;
+        r.register("turns_running", "Turns that this server runs", self.turns_running.clone());
+        r.register(
+            "turns_waiting",
+            "Turns that are open and wait for one of those to end",
+            self.turns_waiting.clone(),
+        );
+        r.register(
+            "turns_ended",
+            "Turns that this server ran to their end, by how they ended",
+            self.turns_ended.clone(),
+        );
+        r.register_with_unit(
+            "turn_first_word",
+            "Time from the call of a provider to the first thing that it said",
+            Unit::Seconds,
+            self.first_word_seconds.clone(),
+        );
+    }
+
     /// Everything as text, the state of this moment included.
     pub(crate) fn render(
         &self,
@@ -152,6 +189,24 @@ impl LogObserver for Metrics {
         self.events.inc_by(n_events);
         self.commit_seconds.observe(elapsed.as_secs_f64());
         self.commit_events.observe(n_events as f64);
+    }
+}
+
+impl TurnObserver for Metrics {
+    fn waiting(&self, change: i64) {
+        self.turns_waiting.inc_by(change);
+    }
+
+    fn running(&self, change: i64) {
+        self.turns_running.inc_by(change);
+    }
+
+    fn first_word(&self, after: Duration) {
+        self.first_word_seconds.observe(after.as_secs_f64());
+    }
+
+    fn ended(&self, outcome: &'static str) {
+        self.turns_ended.get_or_create(&Outcome { outcome }).inc();
     }
 }
 

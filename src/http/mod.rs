@@ -19,9 +19,11 @@ mod health;
 mod messages;
 mod metrics;
 mod openapi;
+mod queue;
 mod refused;
 mod replay;
 mod request;
+mod respond;
 mod serve;
 mod sse;
 mod status;
@@ -47,7 +49,9 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::log::Log;
 use crate::projector::Projector;
+use crate::provider::Providers;
 use crate::read_model::ReadModel;
+use crate::turn::{TurnParts, Turns};
 
 /// What a server is made of.
 #[derive(Debug, Clone)]
@@ -58,6 +62,8 @@ pub struct AppParts {
     pub projector: Projector,
     /// What the server was told.
     pub config: Config,
+    /// Who runs turns.
+    pub providers: Providers,
     /// The time, and fresh ids.
     pub clock: Clock,
     /// What is counted; the log's observer as well.
@@ -72,6 +78,7 @@ pub struct App(Arc<Shared>);
 struct Shared {
     parts: AppParts,
     read_model: ReadModel,
+    turns: Turns,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -80,8 +87,22 @@ impl App {
     /// Puts a server together; it serves nothing yet.
     pub fn new(parts: AppParts) -> App {
         let read_model = ReadModel::new(&parts.projector);
+        let turns = Turns::new(TurnParts {
+            log: parts.log.clone(),
+            read_model: read_model.clone(),
+            providers: parts.providers.clone(),
+            default_provider: parts.config.default_provider.clone(),
+            config: parts.config.turns.clone(),
+            clock: parts.clock.clone(),
+            observer: Arc::clone(&parts.metrics) as _,
+        });
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        App(Arc::new(Shared { parts, read_model, stop, tasks }))
+        App(Arc::new(Shared { parts, read_model, turns, stop, tasks }))
+    }
+
+    /// The turns that this server runs; whoever serves resumes them before, and closes them after.
+    pub fn turns(&self) -> &Turns {
+        &self.0.turns
     }
 
     /// Begins the shutdown: streams say `bye`, and [`serve()`] ends.
@@ -119,7 +140,7 @@ impl App {
     }
 
     /// Resolves once the server is told to stop.
-    pub(crate) fn stopping(&self) -> WaitForCancellationFutureOwned {
+    pub fn stopping(&self) -> WaitForCancellationFutureOwned {
         self.0.stop.clone().cancelled_owned()
     }
 
@@ -166,10 +187,14 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(stream::stream_chat))
         .routes(routes!(stream::stream_all))
         .routes(routes!(status::get_status))
-        .routes(routes!(status::list_queue))
+        .routes(routes!(status::list_queue, queue::queue_message, queue::clear_queue))
+        .routes(routes!(queue::edit_queued, queue::remove_queued))
+        .routes(routes!(queue::send_queued_now))
         .routes(routes!(status::list_requests))
+        .routes(routes!(respond::respond))
         .routes(routes!(status::list_turns))
         .routes(routes!(turns::start_turn))
+        .routes(routes!(turns::stop_turn))
         .routes(routes!(turns::take_lease))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))

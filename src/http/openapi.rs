@@ -81,7 +81,7 @@ fn complete(path: &str, method: &str, operation: &mut Map<String, Value>) {
         _ => Vec::new(),
     };
     let id_schema = json!({ "$ref": "#/components/schemas/Id" });
-    for name in ["chat", "message", "turn"] {
+    for name in ["chat", "message", "turn", "queued", "request"] {
         if path.contains(&format!("{{{name}}}")) {
             let parameter =
                 json!({ "name": name, "in": "path", "required": true, "schema": id_schema });
@@ -152,27 +152,7 @@ fn problems(
         "get" => codes.extend([LogDamaged, ViewFailed, ViewUnavailable]),
         _ => codes.extend([EventTooLarge, ShuttingDown, LogStopped, OutcomeUnknown, StorageFailed]),
     }
-    codes.extend(match id {
-        "append_events" => &[
-            BadEvent,
-            TooManyEvents,
-            EventRefused,
-            IdTaken,
-            LeaseInvalid,
-            LeaseFenced,
-            TurnEnded,
-            NumberGap,
-        ][..],
-        "start_turn" => &[ProviderUnknown, ChatBusy, IdTaken],
-        "take_lease" => &[TurnEnded],
-        "create_chat" => &[ChatExists, ChatDeleted],
-        "delete_chat" => &[ChatBusy, EraseUnfinished, ViewUnavailable],
-        "fork_chat" => &[ChatExists, PositionAhead, ForkTooEarly, ForkTooLarge, LogDamaged],
-        "list_messages" | "list_events" => &[PositionAhead],
-        "get_message" => &[PositionAhead, MessageNotFound],
-        "stream_all" => &[BadId],
-        _ => &[],
-    });
+    codes.extend(problems_of(id));
     let mut by_status: BTreeMap<u16, Vec<String>> = BTreeMap::new();
     for code in codes {
         let named = by_status.entry(code.status()).or_default();
@@ -182,4 +162,58 @@ fn problems(
         }
     }
     by_status
+}
+
+/// The problems that only this operation has.
+fn problems_of(id: &str) -> &'static [Code] {
+    use Code::*;
+    match id {
+        "append_events" => &[
+            BadEvent,
+            TooManyEvents,
+            EventRefused,
+            IdTaken,
+            LeaseInvalid,
+            LeaseFenced,
+            TurnEnded,
+            NumberGap,
+        ],
+        "start_turn" => &[
+            ProviderUnknown,
+            ProviderExternal,
+            ChatBusy,
+            IdTaken,
+            QueueFull,
+            TooManyTurns,
+            ViewFailed,
+            ViewUnavailable,
+        ],
+        "stop_turn" => &[ViewFailed, ViewUnavailable],
+        "queue_message" => &[
+            ProviderUnknown,
+            ProviderExternal,
+            IdTaken,
+            QueueFull,
+            TooManyTurns,
+            ViewFailed,
+            ViewUnavailable,
+        ],
+        "edit_queued" => {
+            &[ProviderUnknown, ProviderExternal, QueuedMessageNotFound, QueuedMessageGone]
+        }
+        "remove_queued" => &[QueuedMessageNotFound, QueuedMessageGone],
+        "send_queued_now" => {
+            &[QueuedMessageNotFound, QueuedMessageGone, TooManyTurns, ViewFailed, ViewUnavailable]
+        }
+        "clear_queue" => &[ViewFailed, ViewUnavailable],
+        "respond" => &[RequestNotFound, RequestAnswered, ViewFailed, ViewUnavailable],
+        "take_lease" => &[TurnEnded],
+        "create_chat" => &[ChatExists, ChatDeleted],
+        "delete_chat" => &[ChatBusy, EraseUnfinished, ViewUnavailable],
+        "fork_chat" => &[ChatExists, PositionAhead, ForkTooEarly, ForkTooLarge, LogDamaged],
+        "list_messages" | "list_events" => &[PositionAhead],
+        "get_message" => &[PositionAhead, MessageNotFound],
+        "stream_all" => &[BadId],
+        _ => &[],
+    }
 }

@@ -2,11 +2,13 @@
 
 use scrollback_schema::wire::{self, WireError};
 
+use super::body::{bad, missing};
 use super::error::{Code, Problem};
-use crate::log::turn_guard::Reason;
+use crate::log::turn_guard::{Reason, Space};
 use crate::log::{AppendError, ReadError, Refusal};
 use crate::projector::SourceError;
 use crate::read_model::ReadModelError;
+use crate::turn::TurnsError;
 
 impl From<AppendError> for Problem {
     fn from(error: AppendError) -> Problem {
@@ -65,6 +67,11 @@ fn refused(refusal: &Refusal) -> Problem {
         Reason::TurnBusy { .. } => Code::ChatBusy,
         Reason::TurnExists { .. } | Reason::IdTaken { .. } => Code::IdTaken,
         Reason::NoOpenTurn | Reason::NotTheOpenTurn { .. } => Code::TurnEnded,
+        Reason::IdUnknown { space: Space::Request, .. } => Code::RequestNotFound,
+        Reason::IdClosed { space: Space::Request, .. } => Code::RequestAnswered,
+        Reason::IdUnknown { space: Space::Queued, .. } => Code::QueuedMessageNotFound,
+        Reason::IdClosed { space: Space::Queued, .. } => Code::QueuedMessageGone,
+        Reason::TooMany { space: Space::Queued, .. } => Code::QueueFull,
         _ => Code::EventRefused,
     };
     let problem = Problem::new(code, refusal.to_string())
@@ -110,6 +117,35 @@ impl From<ReadModelError> for Problem {
                 Problem::fault(Code::ViewFailed, &detail, &error).with("projection", projection)
             }
             ReadModelError::Interrupted => Problem::fault(Code::Internal, INTERNAL, &error),
+        }
+    }
+}
+
+impl From<TurnsError> for Problem {
+    fn from(error: TurnsError) -> Problem {
+        let detail = error.to_string();
+        match error {
+            TurnsError::Append(error) => error.into(),
+            TurnsError::Read(error) => error.into(),
+            TurnsError::ReadModel(error) => error.into(),
+            TurnsError::Storage => Problem::new(
+                Code::StorageFailed,
+                "the log could not be written and nothing was stored; check the disk",
+            ),
+            TurnsError::NoProvider => missing(
+                "provider",
+                "a configured one or \"external\", since no default_provider is configured",
+            ),
+            TurnsError::ProviderUnknown { .. } => Problem::new(Code::ProviderUnknown, detail),
+            TurnsError::External => Problem::new(Code::ProviderExternal, detail),
+            TurnsError::Full { .. } => Problem::new(Code::TooManyTurns, detail),
+            TurnsError::Closing => Problem::new(Code::ShuttingDown, detail),
+            TurnsError::OptionMissing => missing("option_id", "one of the request's options"),
+            TurnsError::OptionUnknown => bad("option_id", "one of the request's options"),
+            TurnsError::OptionNotAsked => bad("option_id", "nothing; a question takes content"),
+            TurnsError::Unreadable | TurnsError::Interrupted => {
+                Problem::fault(Code::Internal, INTERNAL, &error)
+            }
         }
     }
 }

@@ -14,7 +14,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, Uri};
 use bytes::{Bytes, BytesMut};
 use scrollback_schema::limits::{HTTP_BODY_BYTES_MAX, IDEMPOTENCY_KEY_LEN_MAX, LIST_LIMIT_DEFAULT};
-use scrollback_schema::{ChatId, IdError, MessageId, Seq, TurnId};
+use scrollback_schema::{ChatId, IdError, MessageId, QueuedMessageId, RequestId, Seq, TurnId};
 use sha2::{Digest, Sha256};
 
 use super::error::{Code, Problem};
@@ -26,6 +26,8 @@ pub(crate) struct PathIds {
     chat: Option<ChatId>,
     message: Option<MessageId>,
     turn: Option<TurnId>,
+    queued: Option<QueuedMessageId>,
+    request: Option<RequestId>,
 }
 
 fn id<T>(text: &str, parse: impl FnOnce(&str) -> Result<T, IdError>) -> Result<Option<T>, Problem> {
@@ -39,12 +41,15 @@ impl<S: Send + Sync> FromRequestParts<S> for PathIds {
         let params = RawPathParams::from_request_parts(parts, state)
             .await
             .map_err(|_| Problem::new(Code::BadId, "the path is not valid UTF-8"))?;
-        let mut ids = PathIds { chat: None, message: None, turn: None };
+        let mut ids =
+            PathIds { chat: None, message: None, turn: None, queued: None, request: None };
         for (name, text) in &params {
             match name {
                 "chat" => ids.chat = id(text, ChatId::parse)?,
                 "message" => ids.message = id(text, MessageId::parse)?,
                 "turn" => ids.turn = id(text, TurnId::parse)?,
+                "queued" => ids.queued = id(text, QueuedMessageId::parse)?,
+                "request" => ids.request = id(text, RequestId::parse)?,
                 _ => {}
             }
         }
@@ -90,6 +95,34 @@ impl<S: Send + Sync> FromRequestParts<S> for TurnPath {
         let ids = PathIds::from_request_parts(parts, state).await?;
         let (chat, turn) = ids.chat.zip(ids.turn).expect("the route has both");
         Ok(TurnPath(chat, turn))
+    }
+}
+
+/// The chat and the queued message that the path names.
+#[derive(Debug, Clone)]
+pub(crate) struct QueuedPath(pub(crate) ChatId, pub(crate) QueuedMessageId);
+
+impl<S: Send + Sync> FromRequestParts<S> for QueuedPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<QueuedPath, Problem> {
+        let ids = PathIds::from_request_parts(parts, state).await?;
+        let (chat, queued) = ids.chat.zip(ids.queued).expect("the route has both");
+        Ok(QueuedPath(chat, queued))
+    }
+}
+
+/// The chat and the approval or question that the path names.
+#[derive(Debug, Clone)]
+pub(crate) struct RequestPath(pub(crate) ChatId, pub(crate) RequestId);
+
+impl<S: Send + Sync> FromRequestParts<S> for RequestPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<RequestPath, Problem> {
+        let ids = PathIds::from_request_parts(parts, state).await?;
+        let (chat, request) = ids.chat.zip(ids.request).expect("the route has both");
+        Ok(RequestPath(chat, request))
     }
 }
 

@@ -151,6 +151,9 @@ impl ProviderError {
     }
 }
 
+/// The name under which a program outside the server runs a turn; no table can have it.
+pub const EXTERNAL: &str = "external";
+
 /// The kinds that a table of the configuration can name.
 pub const KINDS: &[&str] = &["scripted"];
 
@@ -183,6 +186,10 @@ impl Providers {
     ) -> Result<Providers, ProviderConfigError> {
         let mut providers = Providers::default();
         for (name, table) in tables {
+            if name == EXTERNAL {
+                let problem = "is the name of producers outside; choose another".to_owned();
+                return Err(ProviderConfigError { name: name.clone(), problem });
+            }
             let provider = match table.get("kind").and_then(toml::Value::as_str) {
                 Some("scripted") => scripted::build(name, table)?,
                 kind => return Err(unknown_kind(name, kind)),

@@ -2,7 +2,7 @@
 //!
 //! What needs a process, a network or a crash is tested beside this.
 
-mod api;
+pub(crate) mod api;
 mod chats;
 mod openapi;
 mod problems;

@@ -14,3 +14,4 @@ mod parked;
 mod recorded;
 mod replay;
 mod tidy;
+mod turns;

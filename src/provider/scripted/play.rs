@@ -12,7 +12,6 @@ use scrollback_schema::event::{
 use scrollback_schema::{Event, RequestId, TurnId};
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
-use tokio_util::sync::CancellationToken;
 
 use super::at_speed;
 use super::script::{PermissionStep, QuestionStep, Script, Step};
@@ -35,21 +34,14 @@ pub(super) fn play(script: Arc<Script>, request: &TurnRequest, prompt: &str, spe
     };
     let playing = async move {
         let played = player.steps(&script.steps);
-        match script.ignore_stop {
-            true => drop(played.await),
-            false => drop(until(&stop, played).await),
+        tokio::select! {
+            biased;
+            () = stop.cancelled(), if !script.ignore_stop => {}
+            _ = played => {}
         }
     };
     let ended = stream::once(playing).filter_map(|()| std::future::ready(None));
     stream::select(ReceiverStream::new(hears), ended).boxed()
-}
-
-async fn until(stop: &CancellationToken, played: impl Future<Output = Result<(), Over>>) {
-    tokio::select! {
-        biased;
-        () = stop.cancelled() => {}
-        _ = played => {}
-    }
 }
 
 /// The play is over before its last step: it failed, or nobody listens.
@@ -198,6 +190,7 @@ impl Player {
 #[cfg(test)]
 mod tests {
     use scrollback_schema::{ChatId, ErrorCode};
+    use tokio_util::sync::CancellationToken;
 
     use super::*;
 

@@ -12,6 +12,7 @@ use scrollback::config::Config;
 use scrollback::http::{App, AppParts, Metrics, router};
 use scrollback::log::{Log, LogOptions};
 use scrollback::projector::Projector;
+use scrollback::provider::{Provider, Providers};
 use scrollback_schema::Millis;
 use scrollback_test_support::temp_dir::TempDir;
 use scrollback_test_support::wait::within;
@@ -19,36 +20,36 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 
 /// A server under test.
-pub(super) struct Api {
-    pub(super) dir: TempDir,
-    pub(super) app: App,
-    pub(super) clock: Clock,
-    pub(super) log: Log,
+pub(crate) struct Api {
+    pub(crate) dir: TempDir,
+    pub(crate) app: App,
+    pub(crate) clock: Clock,
+    pub(crate) log: Log,
     router: Router,
 }
 
 /// What a call was answered with.
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Bytes,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
 }
 
 impl Answer {
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|e| {
             panic!("{e}: {}", String::from_utf8_lossy(&self.body));
         })
     }
 
     /// The JSON of an answer that has this status.
-    pub(super) fn expect(self, status: u16) -> Value {
+    pub(crate) fn expect(self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}", String::from_utf8_lossy(&self.body));
         self.json()
     }
 
     /// `STATUS CODE` of a problem, its form checked.
-    pub(super) fn problem(&self) -> String {
+    pub(crate) fn problem(&self) -> String {
         let content_type = self.headers.get("content-type").map(|v| v.to_str().unwrap());
         let body = String::from_utf8_lossy(&self.body);
         assert_eq!(content_type, Some("application/problem+json"), "{body}");
@@ -63,11 +64,16 @@ impl Answer {
 }
 
 impl Api {
-    pub(super) async fn new() -> Api {
+    pub(crate) async fn new() -> Api {
         Api::with_config("").await
     }
 
-    pub(super) async fn with_config(config: &str) -> Api {
+    pub(crate) async fn with_config(config: &str) -> Api {
+        Api::with_providers(config, &[]).await
+    }
+
+    /// A server with providers of the test's own beside the configured ones.
+    pub(crate) async fn with_providers(config: &str, others: &[(&str, Arc<dyn Provider>)]) -> Api {
         let dir = TempDir::new(env!("CARGO_TARGET_TMPDIR"), "http");
         let clock = Clock::manual(Millis::parse("2026-11-22T20:52:00.123Z").unwrap());
         let config = Config::parse(config, dir.path()).unwrap();
@@ -76,35 +82,52 @@ impl Api {
             LogOptions { observer: Some(Arc::clone(&metrics) as _), ..LogOptions::default() };
         let log = Log::open(dir.path(), options, &clock).unwrap();
         let projector = Projector::open(dir.path(), &log, &clock).unwrap();
-        let parts = AppParts { log: log.clone(), projector, config, clock: clock.clone(), metrics };
+        let mut providers = Providers::build(&config.providers, &|_| None).unwrap();
+        for (name, provider) in others {
+            providers.insert(name, Arc::clone(provider));
+        }
+        let parts = AppParts {
+            log: log.clone(),
+            projector,
+            config,
+            providers,
+            clock: clock.clone(),
+            metrics,
+        };
         let app = App::new(parts);
         Api { dir, router: router(app.clone()), app, clock, log }
     }
 
-    pub(super) async fn send(&self, request: Request<Body>) -> Response<Body> {
+    pub(crate) async fn send(&self, request: Request<Body>) -> Response<Body> {
         within("the answer", self.router.clone().oneshot(request)).await.unwrap()
     }
 
-    pub(super) async fn answer(&self, request: Request<Body>) -> Answer {
+    pub(crate) async fn answer(&self, request: Request<Body>) -> Answer {
         let (head, body) = self.send(request).await.into_parts();
         let body = within("the body", body.collect()).await.unwrap().to_bytes();
         Answer { status: head.status.as_u16(), headers: head.headers, body }
     }
 
-    pub(super) async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         self.answer(Request::get(path).body(Body::empty()).unwrap()).await
     }
 
-    pub(super) async fn call(&self, method: Method, path: &str, body: &Value) -> Answer {
+    pub(crate) async fn call(&self, method: Method, path: &str, body: &Value) -> Answer {
         self.answer(request(method, path, body)).await
     }
 
-    pub(super) async fn post(&self, path: &str, body: &Value) -> Answer {
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
         self.call(Method::POST, path, body).await
     }
 
+    /// Gives a chat another title.
+    pub(crate) async fn patch_title(&self, chat: &str, title: &str) {
+        let path = format!("/v1/chats/{chat}");
+        self.call(Method::PATCH, &path, &json!({ "title": title })).await.expect(200);
+    }
+
     /// The same call twice with one key, and once with the key and another body.
-    pub(super) async fn thrice(
+    pub(crate) async fn thrice(
         &self,
         method: Method,
         path: &str,
@@ -124,7 +147,7 @@ impl Api {
     }
 
     /// Creates a chat and starts an external turn in it; returns the lease's token.
-    pub(super) async fn turn(&self, chat: &str, turn: &str) -> String {
+    pub(crate) async fn turn(&self, chat: &str, turn: &str) -> String {
         self.post("/v1/chats", &json!({ "chat_id": chat })).await;
         let body = json!({
             "provider": "external",
@@ -138,13 +161,13 @@ impl Api {
     }
 
     /// Appends texts to a leased turn, the first of them as its event `number`.
-    pub(super) async fn say(&self, chat: &str, lease: &str, number: u64, texts: &[&str]) -> Value {
+    pub(crate) async fn say(&self, chat: &str, lease: &str, number: u64, texts: &[&str]) -> Value {
         let event = |text| json!({ "kind": "assistant_text", "payload": { "text": text } });
         let events: Vec<Value> = texts.iter().map(event).collect();
         self.append(chat, lease, number, &json!(events)).await.expect(200)
     }
 
-    pub(super) async fn append(
+    pub(crate) async fn append(
         &self,
         chat: &str,
         lease: &str,
@@ -156,11 +179,11 @@ impl Api {
     }
 
     /// Opens a stream.
-    pub(super) async fn stream(&self, path: &str) -> Stream {
+    pub(crate) async fn stream(&self, path: &str) -> Stream {
         self.stream_with(Request::get(path).body(Body::empty()).unwrap()).await
     }
 
-    pub(super) async fn stream_with(&self, request: Request<Body>) -> Stream {
+    pub(crate) async fn stream_with(&self, request: Request<Body>) -> Stream {
         let (head, body) = self.send(request).await.into_parts();
         assert_eq!(head.status, 200, "a stream was granted");
         Stream { headers: head.headers, body, buffer: BytesMut::new() }
@@ -168,7 +191,7 @@ impl Api {
 }
 
 /// A call with a JSON body; no content type without one.
-pub(super) fn request(method: Method, path: &str, body: &Value) -> Request<Body> {
+pub(crate) fn request(method: Method, path: &str, body: &Value) -> Request<Body> {
     let request = Request::builder().method(method).uri(path);
     match body {
         Value::Null => request.body(Body::empty()).unwrap(),
@@ -180,15 +203,15 @@ pub(super) fn request(method: Method, path: &str, body: &Value) -> Request<Body>
 }
 
 /// An open stream.
-pub(super) struct Stream {
-    pub(super) headers: HeaderMap,
+pub(crate) struct Stream {
+    pub(crate) headers: HeaderMap,
     body: Body,
     buffer: BytesMut,
 }
 
 impl Stream {
     /// The next frame, comments left out; `None` at the end.
-    pub(super) async fn next(&mut self) -> Option<String> {
+    pub(crate) async fn next(&mut self) -> Option<String> {
         loop {
             if let Some(end) = self.buffer.windows(2).position(|two| two == b"\n\n") {
                 let frame = self.buffer.split_to(end + 2);
@@ -206,12 +229,12 @@ impl Stream {
     }
 
     /// A frame in one line: `ID EVENT`, and what of its data says most.
-    pub(super) async fn line(&mut self) -> Option<String> {
+    pub(crate) async fn line(&mut self) -> Option<String> {
         Some(line(&self.next().await?))
     }
 
     /// As many lines.
-    pub(super) async fn lines(&mut self, n: usize) -> Vec<String> {
+    pub(crate) async fn lines(&mut self, n: usize) -> Vec<String> {
         let mut lines = Vec::new();
         for _ in 0..n {
             lines.push(self.line().await.expect("the stream goes on"));
@@ -220,7 +243,7 @@ impl Stream {
     }
 
     /// Every line up to the end of the stream.
-    pub(super) async fn rest(&mut self) -> Vec<String> {
+    pub(crate) async fn rest(&mut self) -> Vec<String> {
         let mut lines = Vec::new();
         while let Some(line) = self.line().await {
             lines.push(line);

@@ -39,18 +39,6 @@ async fn a_busy_chat_refuses_a_second_turn() {
 }
 
 #[tokio::test]
-async fn a_provider_that_cannot_run_is_said() {
-    let api = Api::with_config("default_provider = 'p'\n[providers.p]\nkind = 'openai'").await;
-    api.post("/v1/chats", &json!({ "chat_id": "c1" })).await.expect(201);
-    for body in [json!({ "text": "x" }), json!({ "text": "x", "provider": "nobody" })] {
-        let answer = api.post("/v1/chats/c1/turns", &body).await;
-        assert_eq!(answer.problem(), "422 provider_unknown");
-        assert_eq!(answer.json()["configured"], json!(["p"]));
-    }
-    assert_eq!(api.log.head().get(), 1);
-}
-
-#[tokio::test]
 async fn an_append_answers_its_seqs_and_renews_the_lease() {
     let api = Api::new().await;
     let lease = api.turn("c1", "t1").await;
