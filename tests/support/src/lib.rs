@@ -4,7 +4,8 @@
 //! on a seed alone.
 //!
 //! - [`rng`], [`sample`], [`workload`] and [`recording`] make events;
-//! - [`server`], [`client`] and [`sse`] speak with a running server;
+//! - [`server`], [`client`] and [`sse`] speak with a running server; [`model_server`] is what a
+//!   provider speaks with, [`peer`] a server that we did not write;
 //! - [`wait`] waits for a state, with a deadline; [`temp_dir`] is a directory on a real disk.
 
 #![expect(
@@ -13,6 +14,8 @@
 )]
 
 pub mod client;
+pub mod model_server;
+pub mod peer;
 pub mod recording;
 pub mod rng;
 pub mod sample;
