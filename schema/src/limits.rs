@@ -131,8 +131,21 @@ pub const HISTORY_BYTES_MAX: usize = 8 << 20;
 
 /// Characters of a title that is made of a user's first message.
 pub const TITLE_MADE_LEN_MAX: usize = 60;
+/// Bytes of one event, line or unstreamed answer from a model's endpoint: a whole tool call, far
+/// above any delta, and what an endpoint gone wild costs a turn.
+pub const PROVIDER_FRAME_BYTES_MAX: usize = 2 << 20;
+
+/// Bytes of the arguments of all tool calls of one model's answer.
+pub const PROVIDER_TOOL_INPUT_BYTES_MAX: usize = 2 << 20;
+
+/// Tool calls of one model's answer.
+pub const PROVIDER_TOOL_CALLS_MAX: usize = 256;
+
+/// Bytes that are read of an endpoint's refusal: its words stand at the beginning.
+pub const PROVIDER_REFUSAL_BYTES_MAX: usize = 64 << 10;
 
 const _: () = {
+    assert!(PROVIDER_FRAME_BYTES_MAX < PAYLOAD_BYTES_MAX, "a frame's text is one event");
     assert!(PAYLOAD_BYTES_MAX <= APPEND_BYTES_MAX, "an append holds its largest event");
     assert!(APPEND_BYTES_MAX < HTTP_BODY_BYTES_MAX, "a body holds its largest append");
     assert!(BATCH_BYTES_SOFT <= COMMIT_BYTES_MAX, "a commit holds a batch");
