@@ -131,6 +131,7 @@ pub const HISTORY_BYTES_MAX: usize = 8 << 20;
 
 /// Characters of a title that is made of a user's first message.
 pub const TITLE_MADE_LEN_MAX: usize = 60;
+
 /// Bytes of one event, line or unstreamed answer from a model's endpoint: a whole tool call, far
 /// above any delta, and what an endpoint gone wild costs a turn.
 pub const PROVIDER_FRAME_BYTES_MAX: usize = 2 << 20;

@@ -6,6 +6,10 @@
 //! To add a kind: give it a file, its name in [`KINDS`], a line in [`Providers::build`], and a
 //! table in the README.
 
+mod anthropic;
+mod conversation;
+mod endpoint;
+mod openai;
 pub mod scripted;
 
 use std::collections::BTreeMap;
@@ -21,6 +25,8 @@ use scrollback_schema::event::{
 use scrollback_schema::{ChatId, ErrorCode, Event, TurnId};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
+
+use self::endpoint::Model;
 
 /// Runs turns: a model behind an API, an agent's process, a script.
 pub trait Provider: Send + Sync + fmt::Debug {
@@ -155,7 +161,7 @@ impl ProviderError {
 pub const EXTERNAL: &str = "external";
 
 /// The kinds that a table of the configuration can name.
-pub const KINDS: &[&str] = &["scripted"];
+pub const KINDS: &[&str] = &["anthropic", "openai", "scripted"];
 
 /// Where secrets come from: asked with the name of an environment variable.
 pub type Secrets<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -182,7 +188,7 @@ impl Providers {
     /// [`ProviderConfigError`], of the first table that is wrong.
     pub fn build(
         tables: &BTreeMap<String, toml::Table>,
-        _secrets: Secrets<'_>,
+        secrets: Secrets<'_>,
     ) -> Result<Providers, ProviderConfigError> {
         let mut providers = Providers::default();
         for (name, table) in tables {
@@ -190,10 +196,8 @@ impl Providers {
                 let problem = "is the name of producers outside; choose another".to_owned();
                 return Err(ProviderConfigError { name: name.clone(), problem });
             }
-            let provider = match table.get("kind").and_then(toml::Value::as_str) {
-                Some("scripted") => scripted::build(name, table)?,
-                kind => return Err(unknown_kind(name, kind)),
-            };
+            let provider = build(table, secrets)
+                .map_err(|problem| ProviderConfigError { name: name.clone(), problem })?;
             providers.insert(name, provider);
         }
         Ok(providers)
@@ -215,11 +219,15 @@ impl Providers {
     }
 }
 
-fn unknown_kind(name: &str, kind: Option<&str>) -> ProviderConfigError {
-    let known = KINDS.join(", ");
-    let problem = match kind {
-        None => format!("has no kind; known are: {known}"),
-        Some(kind) => format!("kind \"{kind}\" is unknown; known are: {known}"),
-    };
-    ProviderConfigError { name: name.to_owned(), problem }
+/// One provider, or a sentence about its table.
+fn build(table: &toml::Table, secrets: Secrets<'_>) -> Result<Arc<dyn Provider>, String> {
+    Ok(match table.get("kind").and_then(toml::Value::as_str) {
+        Some("anthropic") => Arc::new(Model::<anthropic::Anthropic>::new(table, secrets)?),
+        Some("openai") => Arc::new(Model::<openai::OpenAi>::new(table, secrets)?),
+        Some("scripted") => Arc::new(scripted::Scripted::build(table)?),
+        Some(kind) => {
+            return Err(format!("kind \"{kind}\" is unknown; known are: {}", KINDS.join(", ")));
+        }
+        None => return Err(format!("has no kind; known are: {}", KINDS.join(", "))),
+    })
 }

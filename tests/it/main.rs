@@ -11,6 +11,7 @@ mod crash;
 mod fixture;
 mod http;
 mod parked;
+mod provider;
 mod recorded;
 mod replay;
 mod tidy;

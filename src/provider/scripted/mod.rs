@@ -17,7 +17,7 @@ use scrollback_schema::ErrorCode;
 use scrollback_schema::event::Phase;
 use serde::Deserialize;
 
-use super::{Past, Provider, ProviderConfigError, ProviderError, Role, Saying, TurnRequest};
+use super::{Past, Provider, ProviderError, Role, Saying, TurnRequest};
 pub use script::{Script, ScriptError};
 
 /// The scripts that are built in, each under the name by which a table or a model can ask for it.
@@ -73,14 +73,13 @@ impl Scripted {
     ///
     /// # Errors
     ///
-    /// [`ProviderConfigError`], with what to write instead.
-    pub fn build(name: &str, table: &toml::Table) -> Result<Scripted, ProviderConfigError> {
-        let wrong = |problem: String| ProviderConfigError { name: name.to_owned(), problem };
+    /// A sentence that says what to write instead.
+    pub(super) fn build(table: &toml::Table) -> Result<Scripted, String> {
         let table: Table = table.clone().try_into().map_err(|error: toml::de::Error| {
-            wrong(format!("{}; it takes script and speed", error.message()))
+            format!("{}; it takes script and speed", error.message())
         })?;
         if !(0.001..=1_000_000.0).contains(&table.speed) {
-            return Err(wrong(format!("speed = {}; use 0.001 to 1000000", table.speed)));
+            return Err(format!("speed = {}; use 0.001 to 1000000", table.speed));
         }
         let named = match table.script {
             OneOrMore::One(script) => vec![script],
@@ -88,10 +87,10 @@ impl Scripted {
         };
         let mut scripts = Vec::new();
         for script in &named {
-            load(script, &mut scripts).map_err(wrong)?;
+            load(script, &mut scripts)?;
         }
         if scripts.is_empty() {
-            return Err(wrong("script names none; name a file, or \"samples\"".to_owned()));
+            return Err("script names none; name a file, or \"samples\"".to_owned());
         }
         Ok(Scripted { scripts, speed: table.speed, n_rotated: AtomicUsize::new(0) })
     }
@@ -189,14 +188,6 @@ fn at_speed(time: Duration, speed: f64) -> Duration {
     time.div_f64(speed)
 }
 
-/// Builds the provider for [`Providers::build`](super::Providers::build).
-pub(super) fn build(
-    name: &str,
-    table: &toml::Table,
-) -> Result<Arc<dyn Provider>, ProviderConfigError> {
-    Ok(Arc::new(Scripted::build(name, table)?))
-}
-
 /// A table that plays all samples, as `demo` has it.
 pub fn samples_table() -> BTreeMap<String, toml::Table> {
     let mut table = toml::Table::new();
@@ -230,7 +221,7 @@ mod tests {
 
     fn provider(table: &str) -> Result<Scripted, String> {
         let table: toml::Table = toml::from_str(table).unwrap();
-        Scripted::build("p", &table).map_err(|error| error.to_string())
+        Scripted::build(&table)
     }
 
     #[test]

@@ -1,0 +1,9 @@
+//! Model providers against endpoints over real sockets: what they say, and how they fail.
+
+mod anthropic;
+mod bounds;
+mod failures;
+mod recordings;
+mod requests;
+mod turn;
+mod wire;
