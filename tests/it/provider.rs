@@ -3,6 +3,7 @@
 mod anthropic;
 mod bounds;
 mod failures;
+mod interop;
 mod recordings;
 mod requests;
 mod turn;
