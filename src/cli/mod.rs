@@ -126,8 +126,8 @@ fn run(cli: &Cli, out: &mut Out) -> anyhow::Result<Exit> {
     }
 }
 
-/// Sends tracing to stderr, in colours to a terminal only; `RUST_LOG` says how much, warnings unless
-/// it is set.
+/// Sends tracing to stderr, in colours to a terminal only; `RUST_LOG` says how much, warnings
+/// unless it is set.
 fn start_tracing() {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));

@@ -54,8 +54,8 @@ const OUTCOME_UNKNOWN: &str = "the events may or may not have been stored; send 
 const DISK_FULL: &str = "the disk of the log is full and nothing was stored; make room on it, then \
                          send the same call again";
 
-const NOT_WRITTEN: &str = "the log could not be written and nothing was stored; check its disk, then \
-                           send the same call again";
+const NOT_WRITTEN: &str = "the log could not be written and nothing was stored; check its disk, \
+                           then send the same call again";
 
 const READ_FAILED: &str = "the log could not be read; try again";
 

@@ -183,7 +183,10 @@ async fn a_repeated_append_is_answered_with_the_expiry_of_the_first() {
     let api = Api::new().await;
     let lease = api.turn("c1", "t1").await;
     let path = "/v1/chats/c1/events";
-    let append = |number: u64, event: Value| json!({ "lease": lease, "first_number": number, "events": [event] });
+    let append = |number: u64, event: Value| {
+        let events = [event];
+        json!({ "lease": lease, "first_number": number, "events": events })
+    };
     let text = json!({ "kind": "assistant_text", "payload": { "text": "a" } });
     let keyed = |key: &str, body: &Value| {
         let mut request = super::api::request(Method::POST, path, body);
