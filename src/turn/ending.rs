@@ -76,48 +76,62 @@ impl Last {
 /// next turn if a message waits. Tries again for as long as the disk takes nothing.
 pub(super) async fn finish(shared: &Arc<Shared>, job: &Arc<Job>, mut last: Last) {
     let _slot = last.slot.take();
-    let Some(mut end) = last.end.take().map(|end| last.said.judge(end)) else {
-        shared.observer.ended("superseded");
-        return;
-    };
+    let mut end = last.end.take().map(|end| last.said.judge(end));
     let prior = Prior { turn: job.turn.clone(), started_at: job.started_at };
     let mut pauses = Pauses::default();
-    loop {
-        let events = last.events(&end, job);
+    let outcome = loop {
         let gate = shared.gates.enter(&job.chat.id).await;
-        let ended = shared.go_on(&gate, &job.chat, events, Some(&prior)).await;
+        let stored = match &end {
+            None => Err(Undelivered::Gone),
+            Some(end) => shared.go_on(&gate, &job.chat, last.events(end, job), Some(&prior)).await,
+        };
+        let is_disk = matches!(stored, Err(Undelivered::Storage));
+        let outcome = match stored {
+            Ok(()) => end.as_ref().map(End::name),
+            Err(undelivered) => after(undelivered, &mut last, &mut end),
+        };
+        let is_given_up = shared.cut.is_cancelled();
+        if outcome.is_some() || is_given_up {
+            // Under the gate: who comes next must not rely on a task that has ended.
+            shared.registry.remove(&job.chat.id, &job.turn);
+            if outcome == Some(SUPERSEDED) {
+                shared.watch(&gate, &job.chat);
+            }
+            break outcome.unwrap_or(SUPERSEDED);
+        }
         drop(gate);
-        let n_said = last.unsaid.len();
-        match ended {
-            Ok(()) => break,
-            Err(Undelivered::Gone) => return shared.observer.ended("superseded"),
-            // What the provider said last is not allowed: what came before it stays.
-            Err(Undelivered::Refused { index, error }) if index < n_said => {
-                last.unsaid.truncate(index);
-                if !matches!(end, End::Interrupted(_)) {
-                    end = End::Failed(refused(&error));
-                }
-            }
-            // A question was answered at this moment.
-            Err(Undelivered::Refused { index, .. }) if index < n_said + last.asked.len() => {
-                last.asked.remove(index - n_said);
-            }
-            Err(Undelivered::Refused { error, .. }) => {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    turn_id = %job.turn,
-                    "the end of a turn is refused"
-                );
-                return shared.observer.ended("refused");
-            }
-            Err(Undelivered::Storage) => {
-                if shared.cut.is_cancelled() {
-                    // The next start closes it.
-                    return shared.observer.ended("superseded");
-                }
-                pauses.pause().await;
+        if is_disk {
+            pauses.pause().await;
+        }
+    };
+    shared.observer.ended(outcome);
+}
+
+/// Somebody else has ended the turn, or the next start of the server will.
+const SUPERSEDED: &str = "superseded";
+
+/// What is done about an end that was not stored: the outcome if that is all, else another try.
+fn after(undelivered: Undelivered, last: &mut Last, end: &mut Option<End>) -> Option<&'static str> {
+    let n_said = last.unsaid.len();
+    match undelivered {
+        Undelivered::Gone => return Some(SUPERSEDED),
+        // What the provider said last is not allowed: what came before it stays.
+        Undelivered::Refused { index, error } if index < n_said => {
+            last.unsaid.truncate(index);
+            if !matches!(end, Some(End::Interrupted(_))) {
+                *end = Some(End::Failed(refused(&error)));
             }
         }
+        // A question was answered at this moment.
+        Undelivered::Refused { index, .. } if index < n_said + last.asked.len() => {
+            last.asked.remove(index - n_said);
+        }
+        Undelivered::Refused { error, .. } => {
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(error, "the end of a turn is refused");
+            return Some("refused");
+        }
+        Undelivered::Storage => {}
     }
-    shared.observer.ended(end.name());
+    None
 }

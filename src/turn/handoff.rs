@@ -21,7 +21,7 @@ use super::delivery::{Pauses, Undelivered, append};
 use super::gate::Gate;
 use super::runner::Job;
 use super::start::title_event;
-use super::{Shared, TurnIds};
+use super::{Shared, TurnIds, TurnsError};
 use crate::log::turn_guard::Reason;
 use crate::log::{AppendError, Refusal, Scope};
 use crate::read_model::ReadModelError;
@@ -73,11 +73,14 @@ impl Shared {
         prior: Option<&Prior>,
     ) -> Result<(), Undelivered> {
         for _ in 0..TRIES {
-            let Some(next) = self.next(chat, prior).await else {
-                if !ending.is_empty() {
-                    append(&self.log, &chat.id, ending).await?;
+            let next = match self.next(chat, prior).await {
+                Ok(Some(next)) => next,
+                Ok(None) => return self.end_alone(chat, ending).await,
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::error!(error, chat_id = %chat.id, "a queue could not be read");
+                    break;
                 }
-                return Ok(());
             };
             let mut events = ending.clone();
             events.extend(next.events.iter().cloned());
@@ -106,33 +109,28 @@ impl Shared {
                 Err(other) => return Err(other),
             }
         }
-        if !ending.is_empty() {
-            append(&self.log, &chat.id, ending).await?;
-        }
+        self.end_alone(chat, ending).await?;
         self.watch(gate, chat);
         Ok(())
     }
 
-    /// What waits first; nothing if the queue is empty, cannot be read, or the server ends.
-    async fn next(&self, chat: &ChatRef, prior: Option<&Prior>) -> Option<Next> {
-        if self.closing.is_cancelled() {
-            return None;
+    /// Appends the end of a turn, which may be nothing, and starts no other one.
+    async fn end_alone(&self, chat: &ChatRef, ending: Vec<NewEvent>) -> Result<(), Undelivered> {
+        if !ending.is_empty() {
+            append(&self.log, &chat.id, ending).await?;
         }
-        match self.read_next(chat, prior).await {
-            Ok(next) => next,
-            Err(error) => {
-                let error = &error as &dyn std::error::Error;
-                tracing::error!(error, chat_id = %chat.id, "a queue could not be read");
-                None
-            }
-        }
+        Ok(())
     }
 
-    async fn read_next(
+    /// What waits first; nothing if the queue is empty, or the server ends.
+    async fn next(
         &self,
         chat: &ChatRef,
         prior: Option<&Prior>,
     ) -> Result<Option<Next>, ReadModelError> {
+        if self.closing.is_cancelled() {
+            return Ok(None);
+        }
         let mut items = self.read_model.queue_items(chat).await?;
         if items.is_empty() {
             return Ok(None);
@@ -209,6 +207,41 @@ impl Shared {
         Ok(Open::Outside { prior, ending })
     }
 
+    /// Ends the open turn of a producer outside, if there is one, and goes on; an idle chat just
+    /// goes on. `asked` is who wants it, and for which turn if for one alone.
+    pub(super) async fn end_outside(
+        self: &Arc<Self>,
+        gate: &Gate,
+        chat: &ChatRef,
+        reason: CancelReason,
+        asked: Option<(&TurnId, NewEvent)>,
+    ) -> Result<(), TurnsError> {
+        for n_tries in 1.. {
+            let (mut ending, prior) = match self.open(chat, reason).await? {
+                Open::Here => return Ok(()),
+                Open::Idle => (Vec::new(), None),
+                Open::Outside { prior, ending } => (ending, Some(prior)),
+            };
+            if let Some((turn, event)) = &asked {
+                match &prior {
+                    Some(prior) if prior.turn == **turn => ending.insert(0, event.clone()),
+                    _ => return Ok(()),
+                }
+            }
+            match self.go_on(gate, chat, ending, prior.as_ref()).await {
+                Ok(()) => return Ok(()),
+                Err(Undelivered::Storage) => return Err(TurnsError::Storage),
+                Err(Undelivered::Refused { error, .. }) if n_tries >= TRIES => {
+                    return Err(error.into());
+                }
+                Err(Undelivered::Gone) if n_tries >= TRIES => return Ok(()),
+                // Its producer appended, or somebody answered, at this moment: look again.
+                Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Follows a chat until its queue has moved on: while a producer outside runs its turn, and
     /// after a hand-off that failed. Only who holds the gate may ask for it.
     pub(super) fn watch(self: &Arc<Self>, _gate: &Gate, chat: &ChatRef) {
@@ -264,9 +297,9 @@ impl Shared {
             Open::Here => Ok(true),
             Open::Outside { .. } => Ok(false),
             Open::Idle => match self.go_on(gate, chat, Vec::new(), None).await {
-                Ok(()) => Ok(self.registry.of_chat(&chat.id).is_some()),
+                Ok(()) if self.registry.of_chat(&chat.id).is_some() => Ok(true),
                 Err(Undelivered::Gone) => Ok(true),
-                Err(_) => Err(()),
+                _ => Err(()),
             },
         }
     }

@@ -130,12 +130,7 @@ impl Shared {
             running.interrupt(CancelReason::SendNow);
             return Ok(());
         }
-        let (ending, prior) = match self.open(chat, CancelReason::SendNow).await? {
-            Open::Here => return Ok(()),
-            Open::Idle => (Vec::new(), None),
-            Open::Outside { prior, ending } => (ending, Some(prior)),
-        };
-        if self.go_on(gate, chat, ending, prior.as_ref()).await.is_err() {
+        if self.end_outside(gate, chat, CancelReason::SendNow, None).await.is_err() {
             // The message is in the queue, and will be tried again.
             self.watch(gate, chat);
         }

@@ -60,7 +60,6 @@ pub(super) async fn run(shared: Arc<Shared>, job: Job, inbox: Inbox) {
         Err(_) => Last::bare(Some(End::Failed(broke_off()))),
     };
     finish(&shared, &job, last).await;
-    shared.registry.remove(&job.chat.id, &job.turn);
 }
 
 /// A question that waits for its answer.
@@ -333,8 +332,9 @@ impl Runner {
             let left = at.since_ms(self.shared.clock.now());
             ticks() + std::time::Duration::from_millis(left)
         });
-        if let Heard::Append(event) = self.said.hear(event) {
-            self.push(event);
+        match self.said.hear(event) {
+            Heard::Append(event) => self.push(event),
+            _ => return Err(End::Failed(protocol("asked a question that is none"))),
         }
         self.waiting.insert(id, Waiting { answer, kind, expires });
         Ok(())

@@ -6,9 +6,12 @@ use scrollback_schema::event::{
     AssistantText, AssistantThinking, CancelReason, Cancelled, Complete, Phase, ToolEvent,
     TurnError,
 };
-use scrollback_schema::{ErrorCode, Event, Kind};
+use scrollback_schema::{ErrorCode, Event, Kind, wire};
 
 use crate::provider::ProviderError;
+
+/// Characters of a failure's sentence: a provider may answer with a whole page.
+const MESSAGE_LEN_MAX: usize = 2_000;
 
 /// How a turn ends.
 #[derive(Debug)]
@@ -31,7 +34,7 @@ impl End {
             }
             End::Failed(error) => Event::Error(TurnError {
                 code: error.code,
-                message: error.message.clone(),
+                message: sentence(error),
                 phase: error.phase,
                 retryable: error.retryable,
                 duration_ms: 0,
@@ -102,6 +105,9 @@ impl SaidSoFar {
             Event::Usage(usage) => Event::Usage(usage.normalized()),
             event => event,
         };
+        if !is_well_formed(&event) {
+            return Heard::NotAllowed(kind.name());
+        }
         let n_bytes = n_bytes(&event);
         if self.n_bytes + n_bytes > self.bytes_max {
             return Heard::TooLong(self.cut(event));
@@ -178,15 +184,36 @@ impl SaidSoFar {
     pub(super) fn closing(&self, end: &End) -> Vec<Event> {
         let close = |tool: &ToolEvent| match end {
             End::Complete => Event::ToolCompleted(tool.clone()),
-            End::Failed(error) => failed(tool, error.message.clone()),
+            End::Failed(error) => failed(tool, sentence(error)),
             End::Interrupted(reason) => failed(tool, format!("interrupted: {}", reason.name())),
         };
         self.open_tools.iter().map(close).collect()
     }
 }
 
+/// What a person reads of a failure: the provider's own words, within bounds.
+fn sentence(error: &ProviderError) -> String {
+    let mut message: String = error.message.chars().take(MESSAGE_LEN_MAX).collect();
+    if let Some(wait) = error.retry_after {
+        let seconds = wait.as_secs_f64().ceil();
+        message.push_str(&format!(" (try again in {seconds} s)"));
+    }
+    message
+}
+
 fn failed(tool: &ToolEvent, error: String) -> Event {
     Event::ToolFailed(ToolEvent { error: Some(error), ..tool.clone() })
+}
+
+/// Whether an event is held to the rules that producers outside are: texts are, by their type.
+fn is_well_formed(event: &Event) -> bool {
+    if matches!(event, Event::AssistantText(_) | Event::AssistantThinking(_)) {
+        return true;
+    }
+    let mut json = Vec::new();
+    wire::write_payload(&mut json, event);
+    let text = std::str::from_utf8(&json);
+    text.is_ok_and(|text| wire::parse_payload(event.kind(), text).is_ok())
 }
 
 /// Bytes of what an event says, about.
@@ -285,10 +312,23 @@ mod tests {
     }
 
     #[test]
+    fn a_failure_is_told_within_bounds_and_with_the_wait() {
+        let error =
+            ProviderError::new(ErrorCode::ProviderRateLimit, Phase::Setup, "é".repeat(9_000))
+                .with_retry_after(Some(std::time::Duration::from_millis(1_500)));
+        let Event::Error(told) = End::Failed(error).event() else { panic!("a failure") };
+        assert!(told.message.ends_with("é (try again in 2 s)"), "{}", told.message);
+        assert_eq!(told.message.chars().count(), MESSAGE_LEN_MAX + " (try again in 2 s)".len());
+        assert!(told.retryable);
+    }
+
+    #[test]
     fn only_what_is_a_providers_to_say_is_taken() {
         let mut said = SaidSoFar::new(1_000);
         let complete = Event::Complete(Complete::default());
         assert_eq!(said.hear(complete), Heard::NotAllowed("complete"));
+        let nameless = Event::ToolStarted(tool(""));
+        assert_eq!(said.hear(nameless), Heard::NotAllowed("tool_started"));
         let session = Event::Session(Session::default());
         assert!(matches!(said.hear(session), Heard::Append(_)));
         assert!(!said.has_spoken());

@@ -6,7 +6,6 @@ use scrollback_schema::event::{CancelReason, CancelRequested};
 use scrollback_schema::{ChatId, Event, NewEvent, TurnId};
 
 use super::delivery::Undelivered;
-use super::handoff::Open;
 use super::{Shared, TurnsError};
 use crate::log::{Append, Idempotency};
 
@@ -42,20 +41,8 @@ impl Shared {
         if self.stop_running(&stop).await? {
             return Ok(());
         }
-        let Open::Outside { prior, mut ending } = self.open(&chat, CancelReason::User).await?
-        else {
-            return Ok(());
-        };
-        if prior.turn != stop.turn {
-            return Ok(());
-        }
-        ending.insert(0, stop.event());
-        match self.go_on(&gate, &chat, ending, Some(&prior)).await {
-            // Its producer has ended it at this moment, or a request of it was answered.
-            Ok(()) | Err(Undelivered::Gone) => Ok(()),
-            Err(Undelivered::Refused { error, .. }) => Err(error.into()),
-            Err(Undelivered::Storage) => Err(TurnsError::Storage),
-        }
+        let asked = Some((&stop.turn, stop.event()));
+        self.end_outside(&gate, &chat, CancelReason::User, asked).await
     }
 
     /// Whether the turn runs here; it is then told, once its end was asked for in the log.
