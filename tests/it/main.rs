@@ -8,7 +8,9 @@
 mod append;
 mod cli;
 mod crash;
+mod failures;
 mod fixture;
+mod handoff;
 mod http;
 mod parked;
 mod provider;

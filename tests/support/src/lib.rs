@@ -6,6 +6,7 @@
 //! - [`rng`], [`sample`], [`workload`] and [`recording`] make events;
 //! - [`server`], [`client`] and [`sse`] speak with a running server; [`model_server`] is what a
 //!   provider speaks with, [`peer`] a server that we did not write;
+//! - [`failure`] has everybody tell how a turn failed;
 //! - [`wait`] waits for a state, with a deadline; [`temp_dir`] is a directory on a real disk.
 
 #![expect(
@@ -14,6 +15,7 @@
 )]
 
 pub mod client;
+pub mod failure;
 pub mod model_server;
 pub mod peer;
 pub mod recording;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use crate::wait::{DEADLINE, wait_until};
 
@@ -73,6 +74,8 @@ pub struct StartFailure {
 #[derive(Debug)]
 pub struct Server {
     child: Child,
+    program: PathBuf,
+    data: PathBuf,
     address: String,
     stderr: Arc<Mutex<String>>,
 }
@@ -88,21 +91,9 @@ impl Server {
     ///
     /// If the program cannot be started, or says nothing for too long.
     pub fn start(options: &ServerOptions) -> Result<Server, StartFailure> {
-        let mut child = Command::new(&options.program)
-            .arg("serve")
-            .arg("--data")
-            .arg(&options.data)
-            .args(["--listen", &options.listen])
-            .args(&options.args)
-            .envs(options.env.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|e| panic!("cannot start {}: {e}", options.program.display()));
-        let (stderr, addresses) = follow_stderr(&mut child);
+        let (mut child, stderr, addresses) = spawn(options);
         match addresses.recv_timeout(DEADLINE) {
-            Ok(address) => Ok(Server { child, address, stderr }),
+            Ok(address) => Ok(Server::new(options, child, address, stderr)),
             Err(RecvTimeoutError::Disconnected) => {
                 let status = child.wait().expect("a child can be waited for");
                 Err(StartFailure { status, stderr: text_of(&stderr) })
@@ -112,6 +103,35 @@ impl Server {
                 panic!("the server did not say that it listens:\n{}", text_of(&stderr));
             }
         }
+    }
+
+    /// Starts a server, and kills it if it does not answer in time, for example since a failpoint
+    /// holds it before it listens.
+    ///
+    /// # Panics
+    ///
+    /// If the program cannot be started, or ends by itself.
+    pub fn start_or_kill(options: &ServerOptions, patience: Duration) -> Option<Server> {
+        let (mut child, stderr, addresses) = spawn(options);
+        match addresses.recv_timeout(patience) {
+            Ok(address) => Some(Server::new(options, child, address, stderr)),
+            Err(RecvTimeoutError::Disconnected) => panic!("the server ended: {}", text_of(&stderr)),
+            Err(RecvTimeoutError::Timeout) => {
+                child.kill().expect("an own child can be killed");
+                child.wait().expect("a child can be waited for");
+                None
+            }
+        }
+    }
+
+    fn new(
+        options: &ServerOptions,
+        child: Child,
+        address: String,
+        stderr: Arc<Mutex<String>>,
+    ) -> Server {
+        let (program, data) = (options.program.clone(), options.data.clone());
+        Server { child, program, data, address, stderr }
     }
 
     /// Starts a server that is expected to answer.
@@ -128,6 +148,16 @@ impl Server {
     /// Its address with the scheme, for example `http://127.0.0.1:34567`.
     pub fn base_url(&self) -> &str {
         &self.address
+    }
+
+    /// The program that it is.
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
+    /// Its data directory.
+    pub fn data(&self) -> &Path {
+        &self.data
     }
 
     /// Its process.
@@ -196,6 +226,24 @@ impl Drop for Server {
             eprintln!("the server's stderr:\n{}", text_of(&self.stderr));
         }
     }
+}
+
+/// Starts the program; what it says is collected, and its address comes once it is said.
+fn spawn(options: &ServerOptions) -> (Child, Arc<Mutex<String>>, Receiver<String>) {
+    let mut child = Command::new(&options.program)
+        .arg("serve")
+        .arg("--data")
+        .arg(&options.data)
+        .args(["--listen", &options.listen])
+        .args(&options.args)
+        .envs(options.env.iter().map(|(name, value)| (name, value)))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|e| panic!("cannot start {}: {e}", options.program.display()));
+    let (stderr, addresses) = follow_stderr(&mut child);
+    (child, stderr, addresses)
 }
 
 /// Collects what the server says, and passes on the address once it is said.
