@@ -2,6 +2,7 @@
 //! ask, queue and go on.
 
 mod ask;
+mod many;
 mod queue;
 mod room;
 mod run;
