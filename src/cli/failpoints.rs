@@ -17,7 +17,9 @@ use super::output::say;
 /// If the environment names a point in a way that nobody understands.
 pub fn set_up() -> fail::FailScenario<'static> {
     let scenario = fail::FailScenario::setup();
-    if let Ok(hold) = std::env::var("FAILPOINTS_HOLD") {
+    #[expect(clippy::disallowed_methods, reason = "src/cli reads the environment")]
+    let hold = std::env::var("FAILPOINTS_HOLD");
+    if let Ok(hold) = hold {
         let (name, n_passes) = hold.split_once('=').expect("FAILPOINTS_HOLD is NAME=N");
         let n_passes: u64 = n_passes.parse().expect("FAILPOINTS_HOLD is NAME=N");
         let (point, n_passed) = (name.to_owned(), AtomicU64::new(0));

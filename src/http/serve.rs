@@ -212,7 +212,7 @@ impl hyper::service::Service<Request<Incoming>> for Service {
             Some(chat) => {
                 Inner::Append(Box::pin(append::append_directly(self.app.clone(), chat, request)))
             }
-            None => Inner::Routed(self.router.clone().call(request)),
+            None => Inner::Routed(Box::new(self.router.clone().call(request))),
         };
         Answer { inner, version, takeover: self.takeover.clone() }
     }
@@ -228,7 +228,7 @@ struct Answer {
 /// Who makes the answer.
 enum Inner {
     Append(Pin<Box<dyn Future<Output = Response<Body>> + Send>>),
-    Routed(RouteFuture<Infallible>),
+    Routed(Box<RouteFuture<Infallible>>),
 }
 
 impl Future for Answer {
