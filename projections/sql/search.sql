@@ -10,6 +10,8 @@ CREATE TABLE document (
 
 CREATE INDEX document_of_chat ON document (chat, first_seq);
 
+-- Who writes a document writes its terms: a trigger would have the index write out what it gathers
+-- after every single document.
 CREATE VIRTUAL TABLE document_text USING fts5 (
     text,
     content = 'document',
@@ -19,18 +21,3 @@ CREATE VIRTUAL TABLE document_text USING fts5 (
 
 -- Terms of a deleted document leave the index at once, not at some later merge.
 INSERT INTO document_text (document_text, rank) VALUES ('secure-delete', 1);
-
-CREATE TRIGGER document_insert AFTER INSERT ON document BEGIN
-    INSERT INTO document_text (rowid, text) VALUES (new.first_seq, new.text);
-END;
-
-CREATE TRIGGER document_delete AFTER DELETE ON document BEGIN
-    INSERT INTO document_text (document_text, rowid, text)
-    VALUES ('delete', old.first_seq, old.text);
-END;
-
-CREATE TRIGGER document_update AFTER UPDATE ON document BEGIN
-    INSERT INTO document_text (document_text, rowid, text)
-    VALUES ('delete', old.first_seq, old.text);
-    INSERT INTO document_text (rowid, text) VALUES (new.first_seq, new.text);
-END;

@@ -1,6 +1,6 @@
-//! Rows of `search`: documents, and the index over their text, which triggers keep.
+//! Rows of `search`: documents, and the index over their text; who changes one changes both.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, ToSql, params};
 use scrollback_projections::MessageKey;
 use scrollback_projections::search::{Document, DocumentText, Search};
 use scrollback_schema::{MessageId, Seq};
@@ -36,21 +36,35 @@ impl Store for Search {
             row.at.get(),
             text,
         ])?;
+        db.prepare_cached("INSERT INTO document_text (rowid, text) VALUES (?1, ?2)")?
+            .execute(params![row.first_seq.as_i64(), text])?;
         Ok(Written::row(text.len()))
     }
 
     fn remove(db: &Connection, key: &MessageKey) -> Result<Written, StoreError> {
-        let rows = db
-            .prepare_cached("DELETE FROM document WHERE chat = ?1 AND message_id = ?2")?
-            .execute(params![key.chat.as_i64(), key.message.as_str()])?;
-        Ok(Written { rows, bytes: 0 })
+        let key = params![key.chat.as_i64(), key.message.as_str()];
+        remove_where(db, "chat = ?1 AND message_id = ?2", key)
     }
 
     fn remove_chat(db: &Connection, chat: Seq) -> Result<Written, StoreError> {
-        let rows =
-            db.prepare_cached("DELETE FROM document WHERE chat = ?1")?.execute([chat.as_i64()])?;
-        Ok(Written { rows, bytes: 0 })
+        remove_where(db, "chat = ?1", params![chat.as_i64()])
     }
+}
+
+/// Removes documents: first their terms, which are found by their text.
+fn remove_where(
+    db: &Connection,
+    condition: &str,
+    values: &[&dyn ToSql],
+) -> Result<Written, StoreError> {
+    let terms = format!(
+        "INSERT INTO document_text (document_text, rowid, text)
+         SELECT 'delete', first_seq, text FROM document WHERE {condition}"
+    );
+    db.prepare_cached(&terms)?.execute(values)?;
+    let rows = format!("DELETE FROM document WHERE {condition}");
+    let rows = db.prepare_cached(&rows)?.execute(values)?;
+    Ok(Written { rows, bytes: 0 })
 }
 
 /// A document that holds what was searched for.
