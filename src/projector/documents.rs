@@ -12,9 +12,9 @@ use rusqlite::Connection;
 use scrollback_projections::message::{Message, Messages};
 use scrollback_projections::search::{Document, DocumentText, Search, document};
 use scrollback_projections::{Description, MessageKey, Projection, Reads, Touch};
-use scrollback_schema::{Kind, Recorded, Seq};
+use scrollback_schema::{ChatRef, Kind, Recorded, Seq};
 
-use super::fold::{Fold, Parked, ViewFold, apply, reads_of};
+use super::fold::{Fold, Parked, Told, ViewFold, apply, reads_of};
 use super::source::{PAGE, Source, SourceError};
 use super::store::{self, StoreError, Written};
 use super::view::{Health, View, Wake};
@@ -37,8 +37,10 @@ pub(crate) trait Documents: Send {
         end: &Recorded,
     ) -> Result<Option<String>, DocumentError>;
 
-    /// Is shown every event that the messages read, if it wants to be.
-    fn show(&mut self, _event: &Recorded) {}
+    /// Is shown every event that the messages read, if it wants to be; as [`ViewFold::apply`] is.
+    fn show(&mut self, _event: &Recorded, _first: Seq) -> Told {
+        Told::Done
+    }
 
     /// Whether it wants to be shown events.
     fn is_shown_all(&self) -> bool {
@@ -82,27 +84,27 @@ impl SearchFold {
         db: &Connection,
         event: &Recorded,
         key: MessageKey,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Told, StoreError> {
         let mut made: Option<Document> = None;
         if let Err(cannot) = Search::apply(&mut made, event) {
-            self.fold.park(event, cannot.cause);
-            return Ok(());
+            self.fold.park(&event.chat, event.seq, cannot.cause);
+            return Ok(Told::Done);
         }
         if let Some(made) = &mut made
             && made.text == DocumentText::OfMessage
         {
             match self.documents.text_of(&key, event) {
                 Ok(Some(text)) => made.text = DocumentText::Known(text),
-                Ok(None) => return Ok(()),
+                Ok(None) => return Ok(Told::Done),
                 // A part of the text would stay in the index for good.
                 Err(error @ DocumentError::StandsStill { .. }) => {
-                    self.fold.park(event, error.to_string());
-                    return Ok(());
+                    self.fold.park(&event.chat, event.seq, error.to_string());
+                    return Ok(Told::Done);
                 }
                 Err(error) => return Err(StoreError::Elsewhere(Box::new(error))),
             }
         }
-        self.fold.apply_with(db, event, key, |row, _| match row {
+        self.fold.apply_with(db, event, event.seq, key, |row, _| match row {
             Some(_) => Err("the message is a document already".to_owned()),
             None => {
                 *row = made;
@@ -125,17 +127,19 @@ impl ViewFold for SearchFold {
         reads
     }
 
-    fn apply(&mut self, db: &Connection, event: &Recorded) -> Result<(), StoreError> {
-        self.documents.show(event);
+    fn apply(&mut self, db: &Connection, event: &Recorded, first: Seq) -> Result<Told, StoreError> {
+        if self.documents.show(event, first) == Told::NotAsOne {
+            return Ok(Told::NotAsOne);
+        }
         match Search::touches(event) {
             Touch::Row(key) if !self.fold.is_parked(event.chat.created) => self.put(db, event, key),
-            Touch::Row(_) | Touch::Nothing => Ok(()),
-            Touch::Chat => self.fold.apply(db, event),
+            Touch::Row(_) | Touch::Nothing => Ok(Told::Done),
+            Touch::Chat => self.fold.apply(db, event, first),
         }
     }
 
-    fn park(&mut self, event: &Recorded, cause: String) {
-        self.fold.park(event, cause);
+    fn park(&mut self, chat: &ChatRef, seq: Seq, cause: String) {
+        self.fold.park(chat, seq, cause);
     }
 
     fn unpark(&mut self, chat: Seq) {
@@ -272,20 +276,25 @@ impl Documents for Shadow {
         }
     }
 
-    fn show(&mut self, event: &Recorded) {
+    fn show(&mut self, event: &Recorded, first: Seq) -> Told {
         let is_of_turn = event.turn.is_some();
         match Messages::touches(event) {
             Touch::Row(key) if is_of_turn => {
                 let mut message = self.open.remove(&key);
                 let is_start = event.kind() == Some(Kind::StreamStarted);
-                if (is_start || message.is_some()) && apply::<Messages>(&mut message, event).is_ok()
-                {
+                let fits = (is_start || message.is_some())
+                    && apply::<Messages>(&mut message, event).is_ok();
+                if fits {
                     self.open.extend(message.map(|message| (key, message)));
+                } else if message.is_some() && first < event.seq {
+                    self.open.extend(message.map(|message| (key, message)));
+                    return Told::NotAsOne;
                 }
             }
             Touch::Chat => self.open.retain(|key, _| key.chat != event.chat.created),
             Touch::Row(_) | Touch::Nothing => {}
         }
+        Told::Done
     }
 
     fn is_shown_all(&self) -> bool {

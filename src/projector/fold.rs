@@ -23,6 +23,16 @@ pub struct Parked {
     pub cause: String,
 }
 
+/// What came of an event that was told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "a run that does not fit as one is told event by event"]
+pub(crate) enum Told {
+    /// It was folded, or its chat stands still before it.
+    Done,
+    /// It stands for a run that does not fit as a whole; nothing was changed.
+    NotAsOne,
+}
+
 /// A fold of any projection.
 ///
 /// An error leaves it in doubt: it is then [reset](ViewFold::reset) to what the file has.
@@ -33,16 +43,17 @@ pub(crate) trait ViewFold: Send {
     /// What it needs of events with this stored kind.
     fn reads(&self, kind: u16) -> Reads;
 
-    /// Folds an event, with `db` for rows that are not at hand.
+    /// Folds an event, with `db` for rows that are not at hand. It may stand for a run of deltas
+    /// from `first` on, whose text it joins.
     ///
     /// # Errors
     ///
     /// [`StoreError`] if such a row cannot be read. An event that does not fit parks its chat and
     /// is no error.
-    fn apply(&mut self, db: &Connection, event: &Recorded) -> Result<(), StoreError>;
+    fn apply(&mut self, db: &Connection, event: &Recorded, first: Seq) -> Result<Told, StoreError>;
 
-    /// Parks the chat of an event that could not even be read.
-    fn park(&mut self, event: &Recorded, cause: String);
+    /// Parks a chat before an event that cannot be applied, or could not even be read.
+    fn park(&mut self, chat: &ChatRef, seq: Seq, cause: String);
 
     /// Forgets that a chat is parked, so that its events can be folded again.
     fn unpark(&mut self, chat: Seq);
@@ -112,25 +123,29 @@ impl<P: Store> Fold<P> {
         &mut self,
         db: &Connection,
         event: &Recorded,
+        first: Seq,
         key: P::Key,
         apply: impl FnOnce(&mut Option<P::Row>, &Recorded) -> Result<(), String>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Told, StoreError> {
         if self.is_parked(event.chat.created) {
-            return Ok(());
+            return Ok(Told::Done);
         }
         if self.last.as_ref().is_none_or(|(last, _)| *last != key) {
             self.take_up(db, key)?;
         }
         let (key, entry) = self.last.as_mut().expect("the row was taken up");
         if let Err(cause) = apply(&mut entry.row, event) {
-            self.park(event, cause);
-            return Ok(());
+            if first < event.seq {
+                return Ok(Told::NotAsOne);
+            }
+            self.park(&event.chat, event.seq, cause);
+            return Ok(Told::Done);
         }
         if !entry.is_unsaved {
             entry.is_unsaved = true;
             self.unsaved.push(key.clone());
         }
-        Ok(())
+        Ok(Told::Done)
     }
 
     /// Whether the rows of a chat stand still.
@@ -257,22 +272,21 @@ impl<P: Store> ViewFold for Fold<P> {
         reads_of::<P>(kind)
     }
 
-    fn apply(&mut self, db: &Connection, event: &Recorded) -> Result<(), StoreError> {
+    fn apply(&mut self, db: &Connection, event: &Recorded, first: Seq) -> Result<Told, StoreError> {
         match P::touches(event) {
-            Touch::Nothing => Ok(()),
+            Touch::Nothing => Ok(Told::Done),
             Touch::Chat => {
                 self.drop_chat(event.chat.created);
-                Ok(())
+                Ok(Told::Done)
             }
-            Touch::Row(key) => self.apply_with(db, event, key, apply::<P>),
+            Touch::Row(key) => self.apply_with(db, event, first, key, apply::<P>),
         }
     }
 
-    fn park(&mut self, event: &Recorded, cause: String) {
-        let chat = event.chat.created;
-        let parked = Parked { chat: event.chat.clone(), seq: event.seq, cause };
-        self.parked.entry(chat).or_insert(parked);
-        self.parked_unsaved.insert(chat);
+    fn park(&mut self, chat: &ChatRef, seq: Seq, cause: String) {
+        let parked = Parked { chat: chat.clone(), seq, cause };
+        self.parked.entry(chat.created).or_insert(parked);
+        self.parked_unsaved.insert(chat.created);
     }
 
     fn unpark(&mut self, chat: Seq) {

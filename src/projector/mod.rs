@@ -13,6 +13,8 @@ mod fold;
 mod handover;
 mod names;
 mod page;
+#[cfg(test)]
+mod page_test;
 mod parked;
 pub mod rebuild;
 mod set;

@@ -7,7 +7,7 @@ use scrollback_schema::{Body, Event, Recorded, Seq, event};
 use scrollback_test_support::script;
 
 use super::super::file::{Expected, Purpose, ViewFile};
-use super::super::fold::{Fold, ViewFold};
+use super::super::fold::{Fold, Told, ViewFold};
 use super::Written;
 
 const DELTA: &str = "Some twenty letters é ";
@@ -44,7 +44,9 @@ impl Folding {
         let file = ViewFile::create(&dir.path().join("messages.db"), &expected).unwrap();
         let events = script::parse("chat c1\nstart t1 m1 openai/gpt").unwrap().recorded();
         let mut fold = Fold::<Messages>::new();
-        events.iter().for_each(|event| fold.apply(file.db(), event).unwrap());
+        for event in &events {
+            assert_eq!(fold.apply(file.db(), event, event.seq).unwrap(), Told::Done);
+        }
         Folding { file, fold, event: events.last().unwrap().clone(), dir }
     }
 
@@ -52,7 +54,8 @@ impl Folding {
         self.event.seq = self.event.seq.next();
         let text = DELTA.to_owned();
         self.event.body = Body::Event(Event::AssistantText(event::AssistantText { text }));
-        self.fold.apply(self.file.db(), &self.event).unwrap();
+        let told = self.fold.apply(self.file.db(), &self.event, self.event.seq).unwrap();
+        assert_eq!(told, Told::Done);
     }
 
     fn commit(&mut self) -> Written {
