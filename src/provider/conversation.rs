@@ -32,7 +32,7 @@ pub(super) fn turns_of(history: &[Past], send_images: bool) -> Vec<Turn> {
     let mut turns: Vec<Turn> = Vec::new();
     for past in history {
         let (text, pictures) = content(past, send_images);
-        if text.is_empty() && pictures.is_empty() {
+        if text.trim().is_empty() && pictures.is_empty() {
             continue;
         }
         match turns.last_mut() {
@@ -90,7 +90,7 @@ mod tests {
     fn roles_alternate_and_nothing_is_empty() {
         let history = [
             past(Role::User, "a", &[]),
-            past(Role::Assistant, "", &[]),
+            past(Role::Assistant, " \n", &[]),
             past(Role::User, "b", &[]),
             past(Role::Assistant, "c", &[]),
         ];

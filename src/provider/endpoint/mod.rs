@@ -41,8 +41,12 @@ use self::key::{Key, Opened};
 use super::{ProviderError, Secrets};
 use crate::clock::Clock;
 
-/// How long an idle connection is kept for the next turn; servers close theirs after 5 s and more.
-const IDLE_MAX: Duration = Duration::from_secs(30);
+/// How long an idle connection is kept for the next turn: many servers close theirs after 5 s, and
+/// a request that crosses the close is lost.
+const IDLE_MAX: Duration = Duration::from_secs(4);
+
+/// How long the body of a refusal may take.
+const REFUSAL_MAX: Duration = Duration::from_secs(2);
 
 /// How long a check waits for the whole answer.
 const CHECK_MAX: Duration = Duration::from_secs(20);
@@ -218,7 +222,7 @@ impl Endpoint {
         let wait = retry_after(response.headers(), self.clock.now());
         // Its words are a help, not a need: an endpoint that never ends its refusal refused too.
         let body = body_of(response, limits::PROVIDER_REFUSAL_BYTES_MAX);
-        let body = tokio::time::timeout(Duration::from_secs(5), body).await;
+        let body = tokio::time::timeout(REFUSAL_MAX, body).await;
         let refusal = Refusal::of_body(status, &body.ok().flatten().unwrap_or_default());
         let mut error = asked.refused(&refusal, Phase::Setup).with_retry_after(wait);
         if error.code == ErrorCode::ProviderAuth {

@@ -4,14 +4,16 @@
 //! Dropping the stream closes the connection.
 
 use std::collections::VecDeque;
+use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
-use futures_util::{FutureExt, StreamExt};
 use reqwest::header::CONTENT_TYPE;
 use scrollback_schema::event::Phase;
 use scrollback_schema::{ErrorCode, Event, limits};
+use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::failure::in_stream;
@@ -111,7 +113,8 @@ struct Listener<R> {
     heard: Heard,
     /// What is said after everything that was heard.
     failure: Option<ProviderError>,
-    is_finished: bool,
+    /// Runs from the model's end on.
+    linger: Option<Pin<Box<Sleep>>>,
     asked: Asked,
     stop: CancellationToken,
 }
@@ -138,7 +141,7 @@ impl<R: Reply> Listener<R> {
             reply,
             heard: Heard::new(),
             failure: None,
-            is_finished: false,
+            linger: None,
             asked,
             stop,
         }
@@ -166,9 +169,16 @@ impl<R: Reply> Listener<R> {
     }
 
     fn take(&mut self, event: &SseEvent) {
-        match self.reply.take(event, &mut self.heard) {
+        let outcome = self.reply.take(event, &mut self.heard);
+        self.go_on(outcome);
+    }
+
+    fn go_on(&mut self, outcome: Result<Progress, ProviderError>) {
+        match outcome {
             Ok(Progress::Going) => {}
-            Ok(Progress::Finished) => self.is_finished = true,
+            Ok(Progress::Finished) => {
+                self.linger.get_or_insert_with(|| Box::pin(tokio::time::sleep(LINGER_MAX)));
+            }
             Ok(Progress::Done) => self.end(None),
             Err(failure) => self.end(Some(failure)),
         }
@@ -178,33 +188,37 @@ impl<R: Reply> Listener<R> {
     async fn read(&mut self) {
         let Some(packets) = &mut self.packets else { return };
         let linger = async {
-            match self.is_finished {
-                true => tokio::time::sleep(LINGER_MAX).await,
-                false => std::future::pending().await,
+            match &mut self.linger {
+                Some(linger) => linger.await,
+                None => std::future::pending().await,
             }
         };
         tokio::select! {
             biased;
             // Whoever stopped the turn knows that it did: there is nothing to say.
             () = self.stop.cancelled() => self.packets = None,
+            () = linger => self.end(None),
             packet = packets.next() => match packet {
                 Some(Ok(packet)) => self.packet = packet,
                 Some(Err(Broken)) => self.closed("broke off in the middle of its answer"),
                 None => self.closed("ended its answer before it was finished"),
             },
-            () = linger => self.end(None),
         }
     }
 
     /// The stream is over. What the model has finished is whole, however the connection ended.
     fn closed(&mut self, how: &str) {
         if let Some(event) = self.decoder.finish() {
-            self.take(&event);
+            match self.reply.take(&event, &mut self.heard) {
+                // Half of a chunk is what a cut leaves.
+                Err(error) if error.code == ErrorCode::ProviderProtocol => {}
+                outcome => self.go_on(outcome),
+            }
         }
         if self.packets.is_none() {
             return;
         }
-        if self.is_finished {
+        if self.linger.is_some() {
             return self.end(None);
         }
         let place = &self.asked.place;
@@ -221,9 +235,7 @@ impl<R: Reply> Listener<R> {
     fn end(&mut self, failure: Option<ProviderError>) {
         self.reply.last_words(&mut self.heard);
         self.failure = failure;
-        // A body that was read to its end leaves the connection open for the next turn.
-        if let Some(mut packets) = self.packets.take() {
-            let _ = packets.next().now_or_never();
-        }
+        // What is left of a body that ends here is read by the client, which keeps the connection.
+        self.packets = None;
     }
 }

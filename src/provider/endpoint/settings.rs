@@ -3,6 +3,7 @@
 //! Nothing is opened, read or resolved here; that is left to [`super::Endpoint`].
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -42,8 +43,7 @@ pub(in crate::provider) enum KeySource {
     File(PathBuf),
 }
 
-/// A checked table.
-#[derive(Debug)]
+/// A checked table. Its address, headers and fields may hold secrets: its `Debug` shows none.
 pub(in crate::provider) struct Settings {
     /// Its address, without the path of a call.
     pub(in crate::provider) base_url: Url,
@@ -67,6 +67,13 @@ pub(in crate::provider) struct Settings {
     pub(in crate::provider) connect_timeout: Duration,
     /// What a turn costs.
     pub(in crate::provider) meter: Meter,
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Settings { model, key, .. } = self;
+        f.debug_struct("Settings").field("model", model).field("key", key).finish_non_exhaustive()
+    }
 }
 
 /// The table as it is written.
@@ -247,7 +254,8 @@ mod tests {
         assert_eq!(settings.connect_timeout, Duration::from_millis(7));
         assert!(settings.send_images && !settings.include_usage);
         assert_eq!((settings.meter.input, settings.meter.output), (Some(1.0), Some(2.5)));
-        assert!(!format!("{settings:?}").contains("\"t\""), "headers may be secrets");
+        let shown = format!("{settings:?}");
+        assert!(!shown.contains("X-Title") && !shown.contains("api-version"), "{shown}");
     }
 
     #[test]

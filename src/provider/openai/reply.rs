@@ -158,8 +158,9 @@ fn delta_of(choice: &Value) -> &Value {
     if choice["delta"].is_object() { &choice["delta"] } else { &choice["message"] }
 }
 
+/// Absent, null, empty and the word "null" all say that the answer goes on.
 fn finish_reason(choice: &Value) -> Option<&str> {
-    choice["finish_reason"].as_str().filter(|reason| !reason.is_empty())
+    choice["finish_reason"].as_str().filter(|reason| !["", "null"].contains(reason))
 }
 
 /// `content`: a text, or parts of it, where a reasoning model's may be among them.

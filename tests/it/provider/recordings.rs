@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use scrollback_schema::Event;
 use scrollback_test_support::model_server::{ModelServer, Step, event_stream};
+use scrollback_test_support::rng::Rng;
 use serde_json::Value;
 
-use super::turn::{Outcome, provider_at, run};
+use super::turn::{Outcome, against, provider_at, run};
 
 /// What a stream says, as far as a person can read it off the file.
 #[derive(Debug, Default, PartialEq)]
@@ -115,4 +116,45 @@ async fn every_recording_gives_what_its_file_contains() {
         // In packets that end within words, characters and line ends.
         serve(&name, vec![Step::Pieces(event_stream(&windows), 97)], &expected).await;
     }
+}
+
+/// Damages a stream at a few places: bytes flipped, cut out, or said twice.
+fn damage(stream: &mut Vec<u8>, rng: &mut Rng) {
+    for _ in 0..1 + rng.below(4) {
+        let at = rng.below(stream.len());
+        let end = (at + 1 + rng.below(40)).min(stream.len());
+        match rng.below(3) {
+            0 => stream[at] ^= 1 << rng.below(8),
+            1 => drop(stream.drain(at..end)),
+            _ => {
+                let again = stream[at..end].to_vec();
+                stream.splice(at..at, again);
+            }
+        }
+    }
+}
+
+/// Whatever comes, a turn ends, says what it heard and at most one failure, and does so in the same
+/// way however the bytes are cut into packets.
+#[tokio::test]
+async fn a_damaged_recording_is_heard_the_same_in_any_packets() {
+    let paths = recordings();
+    let mut n_failed = 0;
+    for seed in 0..if paths.is_empty() { 0 } else { 150 } {
+        let mut rng = Rng::new(seed);
+        let path = &paths[rng.below(paths.len())];
+        let chunks = std::fs::read_to_string(path).unwrap();
+        let n_skipped = rng.below(chunks.lines().count());
+        let frames = chunks.lines().skip(n_skipped.saturating_sub(20)).take(40);
+        let frames: String = frames.map(|line| format!("data: {line}\r\n\r\n")).collect();
+        let mut body = frames.into_bytes();
+        damage(&mut body, &mut rng);
+        let whole = [event_stream(""), body].concat();
+        let pieces = Step::Pieces(whole.clone(), 1 + rng.below(300));
+        let at_once = against("openai", vec![Step::Send(whole)]).await;
+        let in_pieces = against("openai", vec![pieces]).await;
+        assert_eq!(at_once.words(), in_pieces.words(), "seed {seed}");
+        n_failed += usize::from(at_once.failure.is_some());
+    }
+    assert!(paths.is_empty() || n_failed > 20, "damage was done: {n_failed}");
 }

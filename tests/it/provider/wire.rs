@@ -41,7 +41,8 @@ async fn odd_chunks_are_passed_over() {
 {"choices":null,"usage":null}
 {}
 {"error":null,"choices":[{"index":0,"delta":{"role":"model","content":"a"},"finish_reason":null}]}
-{"error":{},"choices":[{"index":0,"delta":null}]}
+{"error":{},"choices":[{"index":0,"delta":null,"finish_reason":""}]}
+{"error":"","choices":[{"index":0,"delta":{},"finish_reason":"null"}]}
 {"choices":[{"index":1,"delta":{"content":"another answer"}},{"delta":{"content":7}}]}
 {"choices":[{"index":0,"delta":{"content":"b","refusal":null,"tool_calls":null}}]}
 {"choices":[{"delta":{"refusal":"no"},"message":{"content":"abno"},"finish_reason":"mystery"}]}
@@ -72,7 +73,8 @@ async fn tool_calls_are_left_to_the_reader_and_the_turn_ends_well() {
 #[tokio::test]
 async fn an_answer_ends_when_the_model_has_finished_however_the_connection_does() {
     let finished = frames(r#"{"choices":[{"delta":{"content":"a"},"finish_reason":"stop"}]}"#);
-    for end in [vec![], vec![Step::Reset], vec![Step::Stall]] {
+    let pings = b"7\r\n: ping\n\r\n".to_vec();
+    for end in [vec![], vec![Step::Reset], vec![Step::Stall], vec![Step::Flood(pings)]] {
         let mut steps = vec![Step::Send(begun_stream(&finished))];
         steps.extend(end);
         assert_eq!(against("openai", steps).await.words(), "text:a");

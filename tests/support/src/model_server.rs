@@ -1,5 +1,6 @@
 //! A model's endpoint made of raw TCP: it sends what it is told, cuts, stalls and floods.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -23,6 +24,8 @@ pub enum Step {
     Flood(Vec<u8>),
     /// Cuts the connection with a reset.
     Reset,
+    /// Waits for the next request on the same connection.
+    KeepOpen,
 }
 
 /// A request as it came.
@@ -40,6 +43,7 @@ pub struct Seen {
 struct State {
     seen: Vec<Seen>,
     n_open: usize,
+    n_accepted: usize,
     n_sent: u64,
 }
 
@@ -97,7 +101,10 @@ impl ModelServer {
             while let Ok((stream, _)) = listener.accept().await {
                 let (state, steps) = (Arc::clone(&shared), Arc::clone(&steps));
                 connections.spawn(async move {
-                    change(&state, |state| state.n_open += 1);
+                    change(&state, |state| {
+                        state.n_open += 1;
+                        state.n_accepted += 1;
+                    });
                     let _ = serve(stream, &*steps, &state).await;
                     change(&state, |state| state.n_open -= 1);
                 });
@@ -119,6 +126,11 @@ impl ModelServer {
     /// Every request so far.
     pub fn seen(&self) -> Vec<Seen> {
         change(&self.state, |state| state.seen.clone())
+    }
+
+    /// Connections so far.
+    pub fn n_accepted(&self) -> usize {
+        change(&self.state, |state| state.n_accepted)
     }
 
     /// Bytes that clients, or the sockets before them, have taken.
@@ -157,10 +169,8 @@ async fn serve(
     state: &Mutex<State>,
 ) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
-    let seen = read_request(&mut stream).await?;
-    let steps = steps(&seen);
-    change(state, |state| state.seen.push(seen));
-    for step in steps {
+    let mut to_do = VecDeque::from([Step::KeepOpen]);
+    while let Some(step) = to_do.pop_front() {
         match step {
             Step::Send(bytes) => send(&mut stream, &bytes, state).await?,
             Step::Pieces(bytes, n) => {
@@ -174,6 +184,11 @@ async fn serve(
             },
             Step::Stall => while stream.read(&mut [0; 1024]).await? > 0 {},
             Step::Reset => return stream.set_zero_linger(),
+            Step::KeepOpen => {
+                let seen = read_request(&mut stream).await?;
+                to_do.extend(steps(&seen));
+                change(state, |state| state.seen.push(seen));
+            }
         }
     }
     stream.shutdown().await
