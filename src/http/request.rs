@@ -6,10 +6,11 @@
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::str::FromStr;
+use std::time::Duration;
 
 use axum::body::HttpBody;
 use axum::extract::{FromRequest, FromRequestParts, Query, RawPathParams, Request};
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, Uri};
 use bytes::{Bytes, BytesMut};
@@ -19,6 +20,10 @@ use sha2::{Digest, Sha256};
 
 use super::error::{Code, Problem};
 use crate::log::Idempotency;
+
+/// How long the rest of a body that is refused is read, at most: what a link of 4 MiB/s needs for
+/// as much again as a body may have.
+const POUR_WAIT: Duration = Duration::from_secs(5);
 
 /// The ids that a path can name.
 #[derive(Debug, Clone)]
@@ -231,7 +236,16 @@ impl JsonBody {
     where
         B: HttpBody<Data = Bytes> + Unpin,
     {
-        let bytes = read_body(body, expected_len(headers)?).await?;
+        let bytes = match expected_len(headers) {
+            Ok(expected) => read_body(body, expected).await?,
+            Err(problem) => {
+                // Who asks first whether to send has not begun to, and is told not to.
+                if !headers.contains_key(EXPECT) {
+                    pour_away(body).await;
+                }
+                return Err(problem);
+            }
+        };
         if !bytes.is_empty() && !is_json(headers) {
             let detail = "the body is not application/json; send content-type: application/json";
             return Err(Problem::new(Code::UnsupportedMediaType, detail));
@@ -257,6 +271,25 @@ fn too_large() -> Problem {
     Problem::new(Code::BodyTooLarge, detail).with("limit_bytes", HTTP_BODY_BYTES_MAX)
 }
 
+/// Reads on in a body that is refused, up to a bound: a client that is cut off while it still sends
+/// sees a broken connection and not the answer.
+async fn pour_away<B>(mut body: B)
+where
+    B: HttpBody<Data = Bytes> + Unpin,
+{
+    let pour = async {
+        let mut n_bytes = 0;
+        while let Some(Ok(frame)) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+            n_bytes += frame.data_ref().map_or(0, Bytes::len);
+            if n_bytes > HTTP_BODY_BYTES_MAX {
+                break;
+            }
+        }
+    };
+    // Who is slower than that does not get the answer.
+    let _ = tokio::time::timeout(POUR_WAIT, pour).await;
+}
+
 /// Reads a body; one that comes in one piece is not copied.
 async fn read_body<B>(mut body: B, expected: usize) -> Result<Bytes, Problem>
 where
@@ -270,6 +303,7 @@ where
         })?;
         let Ok(data) = frame.into_data() else { continue };
         if first.len() + rest.len() + data.len() > HTTP_BODY_BYTES_MAX {
+            pour_away(body).await;
             return Err(too_large());
         }
         if rest.is_empty() {
