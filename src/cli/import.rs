@@ -15,6 +15,7 @@ use scrollback_schema::{Body, ChatId, Millis, Seq};
 use super::exit::Exit;
 use super::output::{Out, count_text, progress, say};
 use crate::clock::Clock;
+use crate::log::offline::{OfflineError, OfflineLog};
 use crate::log::{Append, Log, LogOptions, StoredEvent};
 use crate::sqlite::Durability;
 
@@ -45,16 +46,21 @@ pub(super) fn run(data: &Path, args: &Import, out: &mut Out) -> anyhow::Result<E
         let n_bytes = file.metadata().map_or(0, |file| file.len());
         (Box::new(BufReader::with_capacity(1 << 20, file)), n_bytes)
     };
+    // Asked before the log is opened to be written, which would end its open turns.
+    let head = match OfflineLog::open(data) {
+        Ok(mut log) => log.head()?,
+        Err(OfflineError::Missing { .. } | OfflineError::Foreign { .. }) => Seq::ZERO,
+        Err(error) => return Err(error.into()),
+    };
+    ensure!(
+        head == Seq::ZERO,
+        "the log in {} has {head} events already; import into an empty directory",
+        data.display(),
+    );
     // Nothing of an import is acknowledged before all of it is there, and a torn one is thrown
     // away.
     let options = LogOptions { durability: Durability::Process, ..LogOptions::default() };
     let log = Log::open(data, options, &Clock::System)?;
-    ensure!(
-        log.head() == Seq::ZERO,
-        "the log in {} has {} events already; import into an empty directory",
-        data.display(),
-        log.head()
-    );
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     let bar = progress(n_bytes, "importing");
     let imported = runtime.block_on(lines(&log, reader, &bar));
