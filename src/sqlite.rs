@@ -48,7 +48,10 @@ pub enum OpenDbError {
         found: &'static str,
     },
     /// SQLite refused.
-    #[error("cannot open database {}", path.display())]
+    #[error(
+        "cannot open database {}; check its permissions and the room on its disk",
+        path.display()
+    )]
     Sqlite {
         /// The file.
         path: PathBuf,

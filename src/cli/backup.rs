@@ -45,7 +45,12 @@ pub(super) fn run(data: &Path, args: &Backup, out: &mut Out) -> anyhow::Result<E
         bar.set_position(n_done);
     });
     bar.finish_and_clear();
-    copied.with_context(|| format!("cannot copy to {}", partial.display()))?;
+    copied.with_context(|| {
+        format!(
+            "cannot copy to {}; check the room on its disk, or name a directory elsewhere",
+            partial.display()
+        )
+    })?;
     let mut findings = Vec::new();
     let report = verify(&partial, &mut |step| {
         if let Progress::Found(finding) = step {

@@ -44,7 +44,12 @@ pub(super) fn run(data: &Path, args: &Export, out: &mut Out) -> anyhow::Result<E
                 )
             })?;
             let mut file = BufWriter::with_capacity(1 << 20, file);
-            let failed = || format!("cannot write {}", path.display());
+            let failed = || {
+                format!(
+                    "cannot write {}; check the room on its disk, or name a file elsewhere",
+                    path.display()
+                )
+            };
             export(&mut log, head, &mut |bytes| file.write_all(bytes).with_context(failed))?;
             file.into_inner()
                 .map_err(std::io::IntoInnerError::into_error)

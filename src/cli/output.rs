@@ -28,25 +28,30 @@ impl Out {
 
     /// Prints one line.
     pub(crate) fn line(&mut self, line: &str) -> std::io::Result<()> {
-        self.stdout.write_all(line.as_bytes())?;
-        self.stdout.write_all(b"\n")
+        self.bytes(line.as_bytes())?;
+        self.bytes(b"\n")
     }
 
     /// Prints one value as a line of JSON.
     pub(crate) fn json(&mut self, value: &serde_json::Value) -> std::io::Result<()> {
-        serde_json::to_writer(&mut self.stdout, value)?;
-        self.stdout.write_all(b"\n")
+        self.line(&value.to_string())
     }
 
     /// Prints bytes as they are.
     pub(crate) fn bytes(&mut self, bytes: &[u8]) -> std::io::Result<()> {
-        self.stdout.write_all(bytes)
+        self.stdout.write_all(bytes).map_err(|error| not_taken(&error))
     }
 
     /// Hands everything printed so far to whoever reads.
     pub(crate) fn flush(&mut self) -> std::io::Result<()> {
-        self.stdout.flush()
+        self.stdout.flush().map_err(|error| not_taken(&error))
     }
+}
+
+/// What stdout is does not say its own name.
+fn not_taken(error: &std::io::Error) -> std::io::Error {
+    let words = format!("cannot write to stdout; check where it goes: {error}");
+    std::io::Error::new(error.kind(), words)
 }
 
 /// Says something on stderr; a stderr that is closed is nobody's loss.

@@ -29,7 +29,7 @@ pub(crate) struct Filter {
     #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = parse_kind)]
     pub(crate) kind: Vec<u16>,
     /// Take these seqs: 42, 42..99, 42.. or ..99, both ends included
-    #[arg(long, value_name = "RANGE")]
+    #[arg(long, value_name = "RANGE", allow_negative_numbers = true)]
     pub(crate) seq: Option<SeqRange>,
     /// Take what was committed at this instant or later: 2026-11-22T20:52:00Z, 2026-11-22, 15m, 2h
     #[arg(long, value_name = "TIME")]
