@@ -7,6 +7,7 @@
 //! - [`server`], [`client`] and [`sse`] speak with a running server; [`model_server`] is what a
 //!   provider speaks with, [`peer`] a server that we did not write;
 //! - [`failure`] has everybody tell how a turn failed;
+//! - [`left_out`] says loudly what could not be tested here;
 //! - [`wait`] waits for a state, with a deadline; [`temp_dir`] is a directory on a real disk.
 
 #![expect(
@@ -16,6 +17,7 @@
 
 pub mod client;
 pub mod failure;
+pub mod left_out;
 pub mod model_server;
 pub mod peer;
 pub mod recording;

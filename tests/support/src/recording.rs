@@ -13,6 +13,8 @@ use scrollback_schema::event::{
 use scrollback_schema::{Event, limits};
 use serde_json::Value;
 
+use crate::left_out::left_out;
+
 /// One recorded stream.
 #[derive(Debug, Clone)]
 pub struct Recording {
@@ -32,7 +34,7 @@ pub struct Recording {
 pub fn recordings(repository: &str) -> Vec<Recording> {
     let dir = Path::new(repository).join("../shared/recordings/chat-completions");
     let Ok(entries) = std::fs::read_dir(&dir) else {
-        eprintln!("!! LEFT OUT: the recorded streams; {} is missing", dir.display());
+        left_out(&format!("THE RECORDED STREAMS: {} is missing", dir.display()));
         return Vec::new();
     };
     let mut paths: Vec<_> =
