@@ -1,5 +1,6 @@
 //! The program run to its end, and a fixed log to run it on.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -45,6 +46,21 @@ pub(super) fn command(data: &Path, args: &[&str]) -> Command {
 
 pub(super) fn run(data: &Path, args: &[&str]) -> Ended {
     Ended::of(command(data, args).output().unwrap())
+}
+
+/// The program with root's right to write everywhere taken away, for whoever runs the tests.
+pub(super) fn without_rights(data: &Path, args: &[&str]) -> Ended {
+    let is_root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
+    let plain = command(data, args);
+    if !is_root {
+        return Ended::of({ plain }.output().unwrap());
+    }
+    let mut command = Command::new("setpriv");
+    command
+        .args(["--inh-caps=-all", "--bounding-set=-dac_override,-dac_read_search"])
+        .arg(plain.get_program())
+        .args(plain.get_args());
+    Ended::of(command.stdin(Stdio::null()).output().expect("setpriv is a part of util-linux"))
 }
 
 /// A log that has every kind of event, an erased chat, and a turn that nobody has ended: the same
