@@ -12,6 +12,7 @@ mod failures;
 mod fixture;
 mod handoff;
 mod http;
+mod interop;
 mod parked;
 mod provider;
 mod recorded;
