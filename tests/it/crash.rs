@@ -2,9 +2,12 @@
 //!
 //! The rounds of one test share a data directory, so that each begins where the last one died.
 
+#[cfg(feature = "failpoints")]
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
+#[cfg(feature = "failpoints")]
+use std::process::Stdio;
 use std::time::Duration;
 
 use scrollback_schema::Event;
