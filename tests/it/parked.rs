@@ -19,10 +19,23 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_scrollback");
 /// What no log line, metric or cause may say.
 const SECRET: &str = "xyzzy";
 
-/// A server whose build cannot apply to `projection` what happens in the chat `bad` from seq 6 on.
+/// A build that cannot apply to `projection` what happens in the chat `bad` from seq 6 on.
+fn fault(projection: &str) -> String {
+    format!("fold-apply=return({projection} bad 6)")
+}
+
 fn broken(data: &Path, projection: &str) -> ServerOptions {
-    let point = format!("fold-apply=return({projection} bad 6)");
-    ServerOptions::new(PROGRAM, data).env("FAILPOINTS", &point)
+    ServerOptions::new(PROGRAM, data).env("FAILPOINTS", &fault(projection))
+}
+
+/// Folds everything anew and compares, with a build that has these faults.
+#[track_caller]
+fn assert_live_is_rebuilt(data: &Path, faults: &str) {
+    let mut check = Command::new(PROGRAM);
+    check.args(["rebuild", "--check", "--data"]).arg(data).env("FAILPOINTS", faults);
+    let ended = check.output().unwrap();
+    let said = [ended.stdout, ended.stderr].concat();
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&said));
 }
 
 /// The chats `bad` and `good`, each with a turn of three events; seq 6 is the secret text of `bad`.
@@ -120,6 +133,7 @@ async fn one_chat_stands_still_in_one_projection_until_a_build_can_apply_its_eve
         assert!(said_once[0].contains(word), "{word}: {said_once:?}");
     }
     assert_eq!(stats(dir.path()), in_stats, "offline");
+    assert_live_is_rebuilt(dir.path(), &fault("chats"));
 
     let server = Server::start_well(&options);
     let client = Client::new(server.base_url());
@@ -154,9 +168,7 @@ async fn heals(data: &Path, projection: &str) {
     assert!(!stderr.contains("building a view"), "{stderr}");
     assert!(stderr.contains("a parked chat goes on"), "{stderr}");
     assert_eq!(stats(data), json!([]));
-    let check = Command::new(PROGRAM).args(["rebuild", "--check", "--data"]).arg(data).output();
-    let check = check.unwrap();
-    assert!(check.status.success(), "{}", String::from_utf8_lossy(&check.stderr));
+    assert_live_is_rebuilt(data, "");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -187,5 +199,6 @@ async fn a_message_that_stands_still_is_read_as_it_was_and_found_once_it_is_whol
     assert_eq!(client.get("/v1/chats/bad").await.expect(200)["open_turn"], Value::Null);
     assert_eq!(parked(&client, "good").await, json!([]));
     assert_eq!(said(&stop(server)).len(), 2, "once for each projection");
+    assert_live_is_rebuilt(dir.path(), &fault("messages"));
     heals(dir.path(), "messages").await;
 }
