@@ -399,6 +399,12 @@ pub(crate) fn copy_database(
     tx.finish()
 }
 
+/// What SQLite says when the disk takes nothing more.
+#[cfg(feature = "failpoints")]
+pub(crate) fn full_disk() -> rusqlite::Error {
+    rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL), None)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

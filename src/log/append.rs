@@ -239,6 +239,17 @@ pub struct Appended {
     pub replayed: Option<String>,
 }
 
+/// What was answered to a key before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answered {
+    /// Whether the key was used for the same request.
+    pub is_of_same_body: bool,
+    /// Seq of the last event of the append that it was used for.
+    pub last_seq: Seq,
+    /// The receipt kept with the answer.
+    pub receipt: String,
+}
+
 /// A producer's right to append to one turn.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease {

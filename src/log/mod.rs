@@ -34,7 +34,9 @@ use std::time::Duration;
 use scrollback_schema::{ChatId, ChatRef, Seq, TurnId};
 use tokio::sync::{mpsc, oneshot, watch};
 
-pub use append::{Append, AppendError, Appended, Claim, Idempotency, Lease, Refusal, StoredEvent};
+pub use append::{
+    Answered, Append, AppendError, Appended, Claim, Idempotency, Lease, Refusal, StoredEvent,
+};
 pub use erase::EraseError;
 pub use frames::Frames;
 pub use open::{LogOptions, OpenError};
@@ -181,6 +183,26 @@ impl Log {
             Reply::Done(appended) => Ok(appended),
             Reply::Stored(stored) => self.stored_before(stored).await,
         }
+    }
+
+    /// The first answer to a key, for a call that may have nothing to append this time; whether it
+    /// was the same call is [`Answered::is_of_same_body`].
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`] if the file cannot be read.
+    pub async fn answered_before(&self, kept: &Idempotency) -> Result<Option<Answered>, ReadError> {
+        let (log, kept) = (self.clone(), kept.clone());
+        let find = move || {
+            let db = log.shared.readers.get()?;
+            let found = Tables(&db).answer(&kept.key)?;
+            Ok(found.map(|answer| Answered {
+                is_of_same_body: answer.body == kept.body,
+                last_seq: answer.last_seq,
+                receipt: answer.receipt,
+            }))
+        };
+        tokio::task::spawn_blocking(find).await.map_err(|_| ReadError::Interrupted)?
     }
 
     /// Finds the first answer to an append whose numbers were stored before.

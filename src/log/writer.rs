@@ -293,6 +293,7 @@ impl Writer {
             return self.db.execute_batch("ROLLBACK").map_err(before);
         }
         group.close_row(&self.db).map_err(before)?;
+        fail::fail_point!("log-full", |_| Err(before(crate::sqlite::full_disk())));
         fail::fail_point!("log-before-commit");
         self.db.execute_batch("COMMIT").map_err(|error| CommitFailure {
             // A full disk is found before the commit mark is written; a failed sync comes after.

@@ -47,7 +47,7 @@ pub use stop::StopTurn;
 
 use crate::clock::Clock;
 use crate::config::TurnConfig;
-use crate::log::{AppendError, Idempotency, Log, ReadError};
+use crate::log::{Answered, AppendError, Idempotency, Log, ReadError};
 use crate::provider::Providers;
 use crate::read_model::{ReadModel, ReadModelError};
 use gate::ChatGates;
@@ -405,6 +405,20 @@ impl Shared {
                 Err(AppendError::ChatDeleted { chat: id.clone() }.into())
             }
             Some(entry) => Ok(entry.chat),
+        }
+    }
+
+    /// What was answered to a client's key before, for calls that may have nothing to append.
+    async fn answered_before(
+        &self,
+        kept: Option<&Idempotency>,
+    ) -> Result<Option<Answered>, TurnsError> {
+        let Some(kept) = kept else { return Ok(None) };
+        match self.log.answered_before(kept).await? {
+            Some(answered) if !answered.is_of_same_body => {
+                Err(AppendError::IdempotencyMismatch.into())
+            }
+            answered => Ok(answered),
         }
     }
 

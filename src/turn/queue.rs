@@ -71,6 +71,10 @@ impl Shared {
         idempotency: Option<Idempotency>,
     ) -> Result<(usize, Seq), TurnsError> {
         let gate = self.gates.enter(&chat).await;
+        if let Some(before) = self.answered_before(idempotency.as_ref()).await? {
+            let n_removed = before.receipt.parse().map_err(|_| TurnsError::Unreadable)?;
+            return Ok((n_removed, before.last_seq));
+        }
         let found = self.chat(&chat).await?;
         let head = self.log.head();
         let items = self.read_model.queue_items(&found).await?;
@@ -83,7 +87,8 @@ impl Shared {
             return Ok((0, head));
         }
         let n = removed.len();
-        let seq = self.change(&chat, removed, idempotency).await?;
+        let kept = idempotency.map(|kept| Idempotency { receipt: n.to_string(), ..kept });
+        let seq = self.change(&chat, removed, kept).await?;
         drop(gate);
         Ok((n, seq))
     }

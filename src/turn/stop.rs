@@ -32,7 +32,8 @@ impl StopTurn {
 impl Shared {
     /// Stops a turn if it is open. One that has ended, or never was, is left as it is.
     pub(super) async fn stop(self: Arc<Self>, stop: StopTurn) -> Result<(), TurnsError> {
-        if self.stop_running(&stop).await? {
+        let before = self.answered_before(stop.idempotency.as_ref()).await?;
+        if before.is_some() || self.stop_running(&stop).await? {
             return Ok(());
         }
         let chat = self.chat(&stop.chat).await?;

@@ -1,9 +1,13 @@
-//! Turns that the server runs, seen over its routes without a socket: how they run, fail, stop,
-//! ask, queue and go on.
+//! Turns that the server runs, seen over its routes: how they run, fail, stop, ask, queue and go
+//! on. `disk` and `restart` start the program, all others
+//! do without a socket.
 
 mod ask;
+#[cfg(feature = "failpoints")]
+mod disk;
 mod many;
 mod queue;
+mod restart;
 mod room;
 mod run;
 mod stop;

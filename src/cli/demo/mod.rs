@@ -1,4 +1,5 @@
-//! `demo`: a server on a fresh directory, and a sample chat that is played into it live.
+//! `demo`: a server on a fresh directory, a sample chat that is played into it live, and one whose
+//! turns a scripted agent answers.
 
 mod play;
 mod sample;
@@ -9,7 +10,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
-use scrollback_schema::ChatId;
+use scrollback_schema::event::ChatCreated;
+use scrollback_schema::{ChatId, Event, NewEvent};
 
 use super::DATA_DEFAULT;
 use super::exit::Exit;
@@ -17,7 +19,8 @@ use super::output::say;
 use super::serve::{LISTEN_DEFAULT, Server, runtime, stopped};
 use crate::config::Config;
 use crate::http::{self, BindError, Listener};
-use crate::log::LogOptions;
+use crate::log::{Append, Log, LogOptions};
+use crate::provider::scripted::samples_table;
 
 /// Ports tried after the usual one, if that is taken.
 const PORTS_TRIED: u16 = 20;
@@ -25,10 +28,20 @@ const PORTS_TRIED: u16 = 20;
 /// The chat that is played.
 const CHAT: &str = "quarterly-numbers";
 
+/// The chat that answers.
+const LIVE_CHAT: &str = "ask-me";
+
+/// The provider that answers in it.
+const AGENT: &str = "agent";
+
+/// How long a turn may go on after Ctrl-C: nobody waits for a script.
+const GRACE: Duration = Duration::from_millis(500);
+
 /// See it work: play a sample chat, live, into a fresh directory
 ///
 /// Starts a server on this machine, plays a chat through the same door that every producer uses,
-/// and prints commands to try on it: follow it, cut the connection, resume, look into the log.
+/// opens another one that a scripted agent answers in, and prints commands to try on them: follow,
+/// cut the connection, resume, ask, approve, stop, look into the log.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -57,7 +70,8 @@ fn speed(text: &str) -> Result<f64, String> {
 pub(super) fn run(data: &Path, args: &Demo) -> anyhow::Result<Exit> {
     let dir = directory(data)?;
     runtime()?.block_on(async {
-        let server = Server::open(&dir, Config::default(), LogOptions::default()).await?;
+        let server = Server::open(&dir, config(args.speed), LogOptions::default()).await?;
+        open_live_chat(&server.log).await?;
         let listener = listen(args.listen)?;
         server.announce(&listener)?;
         let (stopped_late, stopped_early) = (stopped()?, stopped()?);
@@ -91,6 +105,22 @@ pub(super) fn run(data: &Path, args: &Demo) -> anyhow::Result<Exit> {
         }
         Ok(Exit::Ok)
     })
+}
+
+/// A server with the scripted agent, which plays as fast as the rest.
+fn config(speed: f64) -> Config {
+    let mut config = Config { default_provider: Some(AGENT.to_owned()), ..Config::default() };
+    config.providers.insert(AGENT.to_owned(), samples_table(speed));
+    config.turns.shutdown_grace = GRACE;
+    config
+}
+
+/// A chat without a title: its first message gives it one.
+async fn open_live_chat(log: &Log) -> anyhow::Result<()> {
+    let chat = ChatId::parse(LIVE_CHAT).expect("the demo's chat is well named");
+    let created = NewEvent::of_chat(Event::ChatCreated(ChatCreated::default()));
+    log.append(Append::new(chat, vec![created])?).await?;
+    Ok(())
 }
 
 /// A directory that holds nothing yet: a new one beside the others of its kind, or the one given.
@@ -139,6 +169,12 @@ A sample chat is being played into {dir}. Try, in another terminal:
       go on after seq 40, as a browser does that was cut there
   curl 'http://{addr}/v1/chats/{CHAT}/messages'
       the messages as a page shows them, errors and partial text included
+  curl 'http://{addr}/v1/chats/{LIVE_CHAT}/turns' -H 'content-type: application/json' \\
+       -d '{{\"text\":\"make a plan\"}}'
+      ask the scripted agent; say report, tool, approval, plan or fail, or anything else for the
+      next one in turn, and follow it at /v1/chats/{LIVE_CHAT}/stream?after_seq=0
+  curl 'http://{addr}/v1/chats/{LIVE_CHAT}/requests'
+      what it waits for after an approval; answer with POST .../requests/ID/respond
   scrollback --data {dir} inspect events --follow
       look into the log, whether the server runs or not
   scrollback --data {dir} verify

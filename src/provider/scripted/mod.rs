@@ -6,7 +6,6 @@
 mod play;
 mod script;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -188,12 +187,13 @@ fn at_speed(time: Duration, speed: f64) -> Duration {
     time.div_f64(speed)
 }
 
-/// A table that plays all samples, as `demo` has it.
-pub fn samples_table() -> BTreeMap<String, toml::Table> {
+/// The table of a provider that plays all samples, `speed` times as fast as they say.
+pub fn samples_table(speed: f64) -> toml::Table {
     let mut table = toml::Table::new();
     table.insert("kind".to_owned(), "scripted".into());
     table.insert("script".to_owned(), ALL_SAMPLES.into());
-    BTreeMap::from([("scripted".to_owned(), table)])
+    table.insert("speed".to_owned(), speed.into());
+    table
 }
 
 #[cfg(test)]

@@ -210,3 +210,30 @@ async fn a_full_queue_says_so() {
     eventually("a full queue", async || (room.status().await["queue_length"] == 100).then_some(()))
         .await;
 }
+
+#[tokio::test]
+async fn every_call_takes_a_key() {
+    let room = Room::new("", SCRIPTS).await;
+    let first = busy(&room).await;
+    queue(&room, "one").await;
+    queue(&room, "two").await;
+    let one = "/v1/chats/c1/queue/one".to_owned();
+    let turn = first["turn_id"].as_str().unwrap();
+    let calls = [
+        (Method::POST, "/v1/chats/c1/queue".to_owned(), "content"),
+        (Method::PATCH, one.clone(), "content"),
+        (Method::DELETE, one, "by"),
+        (Method::DELETE, "/v1/chats/c1/queue".to_owned(), "by"),
+        (Method::POST, format!("/v1/chats/c1/turns/{turn}/stop"), "by"),
+    ];
+    for (method, path, field) in calls {
+        let body = json!({ field: "x", "provider": "echo" });
+        let other = json!({ field: "y", "provider": "echo" });
+        let [first, again, refused] = room.api.thrice(method.clone(), &path, &body, &other).await;
+        assert!(first.status < 300, "{method} {path}: {}", first.json());
+        assert_eq!((first.status, first.json()), (again.status, again.json()), "{method} {path}");
+        assert_eq!(refused.problem(), "409 idempotency_key_reused", "{method} {path}");
+    }
+    room.idle().await;
+    assert_eq!(answers(&room.events().await), ["a"]);
+}

@@ -21,7 +21,9 @@ pub struct ServerOptions {
     pub data: PathBuf,
     /// Where it listens; a free port unless a test needs one again.
     pub listen: String,
-    /// Further arguments of `serve`.
+    /// The command that serves: `serve`, unless it is `demo`.
+    pub command: String,
+    /// Further arguments of the command.
     pub args: Vec<String>,
     /// What the environment says, for example `FAILPOINTS`.
     pub env: Vec<(String, String)>,
@@ -34,6 +36,7 @@ impl ServerOptions {
             program: PathBuf::from(program),
             data: data.to_owned(),
             listen: "127.0.0.1:0".to_owned(),
+            command: "serve".to_owned(),
             args: Vec::new(),
             env: Vec::new(),
         }
@@ -46,7 +49,14 @@ impl ServerOptions {
         self
     }
 
-    /// Adds arguments of `serve`.
+    /// Serves by another command.
+    #[must_use]
+    pub fn command(mut self, command: &str) -> ServerOptions {
+        command.clone_into(&mut self.command);
+        self
+    }
+
+    /// Adds arguments of the command.
     #[must_use]
     pub fn args(mut self, args: &[&str]) -> ServerOptions {
         self.args.extend(args.iter().map(|&arg| arg.to_owned()));
@@ -231,7 +241,7 @@ impl Drop for Server {
 /// Starts the program; what it says is collected, and its address comes once it is said.
 fn spawn(options: &ServerOptions) -> (Child, Arc<Mutex<String>>, Receiver<String>) {
     let mut child = Command::new(&options.program)
-        .arg("serve")
+        .arg(&options.command)
         .arg("--data")
         .arg(&options.data)
         .args(["--listen", &options.listen])
