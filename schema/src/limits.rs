@@ -65,6 +65,20 @@ pub const QUEUE_LENGTH_MAX: usize = 100;
 /// Schedules of one chat.
 pub const SCHEDULES_MAX: usize = 100;
 
+/// Runs of a schedule that its read model keeps; the log keeps all. A chat's schedules are one row,
+/// which each run rewrites.
+pub const SCHEDULE_RUNS_KEPT: usize = 20;
+
+/// Shortest distance in milliseconds from one run of a schedule to the next.
+pub const SCHEDULE_EVERY_MS_MIN: u64 = 1_000;
+
+/// Longest distance in milliseconds from one run of a schedule to the next: a year.
+pub const SCHEDULE_EVERY_MS_MAX: u64 = 366 * 24 * 60 * 60 * 1_000;
+
+/// Missed runs that are counted one by one: a minute's schedule over ten weeks; more are said to be
+/// as many.
+pub const SCHEDULE_MISSED_MAX: u64 = 100_000;
+
 /// Characters of a title.
 pub const TITLE_LEN_MAX: usize = 1_000;
 
