@@ -229,7 +229,7 @@ mod tests {
             "listen = '127.0.0.1:9'\ndata = 'd'\ndurability = 'process'\nlease_ms = 100\n\
              drain_ms = 0\ndefault_provider = 'local'\n\
              [turns]\nrunning_max = 2\noutput_bytes_max = 3\nshutdown_grace_ms = 4\n\
-             stop_grace_ms = 5\nconnect_timeout_ms = 6\nfirst_token_timeout_ms = 7\n\
+             stop_grace_ms = 5\nschedule_late_max_ms = 11\nconnect_timeout_ms = 6\nfirst_token_timeout_ms = 7\n\
              idle_timeout_ms = 8\ntotal_timeout_ms = 9\n\
              [providers.local]\nkind = 'openai'\nbase_url = 'http://x/v1'\n\
              idle_timeout_ms = 10\n[providers.z]\n",
@@ -244,6 +244,7 @@ mod tests {
         assert_eq!((turns.running_max, turns.output_bytes_max), (2, 3));
         let ms = Duration::from_millis;
         assert_eq!((turns.shutdown_grace, turns.stop_grace), (ms(4), ms(5)));
+        assert_eq!(turns.schedule_late, ms(11));
         let z = Timeouts { connect: ms(6), first_token: ms(7), idle: ms(8), total: ms(9) };
         assert_eq!(turns.timeouts_of("z"), z);
         assert_eq!(turns.timeouts_of("local"), Timeouts { idle: ms(10), ..z });

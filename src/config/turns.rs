@@ -17,6 +17,8 @@ pub struct TurnConfig {
     pub shutdown_grace: Duration,
     /// How long a provider that was told to stop may take before it is dropped.
     pub stop_grace: Duration,
+    /// How late a scheduled run may start; one that is later is missed, which the log says.
+    pub schedule_late: Duration,
     /// How long a turn may take, where its provider's table says nothing else.
     pub timeouts: Timeouts,
     /// What the providers' own tables say, by their names.
@@ -30,6 +32,7 @@ impl Default for TurnConfig {
             output_bytes_max: limits::OUTPUT_BYTES_DEFAULT,
             shutdown_grace: Duration::from_secs(10),
             stop_grace: Duration::from_secs(5),
+            schedule_late: Duration::from_secs(60 * 60),
             timeouts: Timeouts::default(),
             of_provider: BTreeMap::new(),
         }
@@ -75,6 +78,7 @@ pub(super) struct TurnsTable {
     output_bytes_max: Option<u64>,
     shutdown_grace_ms: Option<u64>,
     stop_grace_ms: Option<u64>,
+    schedule_late_max_ms: Option<u64>,
     connect_timeout_ms: Option<u64>,
     first_token_timeout_ms: Option<u64>,
     idle_timeout_ms: Option<u64>,
@@ -134,6 +138,12 @@ impl TurnsTable {
                 self.stop_grace_ms,
                 GRACE_MS_MAX,
                 defaults.stop_grace,
+            )?,
+            schedule_late: millis(
+                "turns.schedule_late_max_ms",
+                self.schedule_late_max_ms,
+                TIMEOUT_MS_MAX,
+                defaults.schedule_late,
             )?,
             timeouts: set_timeouts(timeouts, defaults.timeouts)?,
             of_provider: BTreeMap::new(),

@@ -50,7 +50,7 @@ pub(crate) use set::Views;
 pub(crate) use source::{PAGE, Source};
 pub(crate) use store::{
     ChatPlace, Found, MessagePlace, Store, StoreError, chats_before, found_before, load_whole,
-    messages_before, open_chats_after, queued_chats,
+    messages_before, open_chats_after, queued_chats, scheduled_chats,
 };
 pub(crate) use view::{LiveFile, View};
 

@@ -3,16 +3,17 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use rusqlite::Connection;
 use scrollback_projections::queue::{QueueItem, QueueItemView, Queues};
 use scrollback_projections::request::{PendingRequest, PendingRequestView, Requests};
-use scrollback_projections::schedule::{ScheduleView, Schedules};
+use scrollback_projections::schedule::{Schedule, Schedules};
 use scrollback_schema::{ChatRef, Seq};
 use serde_json::value::RawValue;
 
 use super::open::OpenView;
 use super::{ReadModel, ReadModelError, blocking, json};
 use crate::log::Scope;
-use crate::projector::{Fold, Store, View, queued_chats};
+use crate::projector::{Fold, Store, StoreError, View, queued_chats, scheduled_chats};
 
 /// A whole list: the rules of the log bound it.
 #[derive(Debug)]
@@ -109,15 +110,36 @@ impl ReadModel {
     ///
     /// [`ReadModelError`].
     pub async fn chats_with_queue(&self) -> Result<Vec<ChatRef>, ReadModelError> {
+        self.chats_with::<Queues>(&self.views.queue, queued_chats).await
+    }
+
+    /// The chats that have schedules, by the order in which they were created.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadModelError`].
+    pub async fn chats_with_schedules(&self) -> Result<Vec<ChatRef>, ReadModelError> {
+        self.chats_with::<Schedules>(&self.views.schedules, scheduled_chats).await
+    }
+
+    /// The chats that have a row in a list; `stored` says which have one in its file.
+    async fn chats_with<P: Store<Key = Seq>>(
+        &self,
+        view: &Arc<View>,
+        stored: fn(&Connection) -> Result<Vec<Seq>, StoreError>,
+    ) -> Result<Vec<ChatRef>, ReadModelError>
+    where
+        P::Row: Send + 'static,
+    {
         let as_of = self.log.head();
-        self.ready(&[&self.views.queue, &self.views.chats], as_of).await?;
-        let this = self.clone();
+        self.ready(&[view, &self.views.chats], as_of).await?;
+        let (this, view) = (self.clone(), Arc::clone(view));
         blocking(move || {
-            let queue = OpenView::new(&this.views.queue)?;
+            let list = OpenView::new(&view)?;
             let chats = OpenView::new(&this.views.chats)?;
-            let as_of = as_of.max(queue.from).max(chats.from);
-            let newer = queue.fold_on_top(&this.log, &Scope::All, as_of, Fold::<Queues>::new())?;
-            let stored = queued_chats(queue.db()).map_err(|error| queue.failed(error))?;
+            let as_of = as_of.max(list.from).max(chats.from);
+            let newer = list.fold_on_top(&this.log, &Scope::All, as_of, Fold::<P>::new())?;
+            let stored = stored(list.db()).map_err(|error| list.failed(error))?;
             let mut found: BTreeSet<Seq> = stored.into_iter().collect();
             for (chat, row) in newer.into_rows() {
                 match row {
@@ -135,15 +157,16 @@ impl ReadModel {
         .await
     }
 
-    /// The schedules of a chat.
+    /// The schedules of a chat as they are kept, the oldest first, and the seq that they reflect.
     ///
     /// # Errors
     ///
     /// [`ReadModelError`].
-    pub async fn schedules(&self, chat: &ChatRef) -> Result<Items, ReadModelError> {
-        self.list::<Schedules>(&self.views.schedules, chat, |row| {
-            row.items.iter().map(|item| json(&ScheduleView(item))).collect()
-        })
-        .await
+    pub async fn schedule_items(
+        &self,
+        chat: &ChatRef,
+    ) -> Result<(Vec<Schedule>, Seq), ReadModelError> {
+        let (row, as_of) = self.row::<Schedules>(&self.views.schedules, chat).await?;
+        Ok((row.map(|schedules| schedules.items).unwrap_or_default(), as_of))
     }
 }

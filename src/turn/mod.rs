@@ -6,7 +6,8 @@
 //!
 //! Reading order: `start` is how a turn begins, `runner` drives it, `state` and `timers` decide
 //! (pure), `ending` and `handoff` end it and go on; `stop`, `answer` and `queue` are what people do
-//! meanwhile; `gate` and `running` keep order; `recover` goes on after a restart.
+//! meanwhile; `gate` and `running` keep order; `recover` goes on after a restart; `schedule` starts
+//! turns by the clock.
 
 mod answer;
 mod delivery;
@@ -20,6 +21,7 @@ mod queue;
 mod recover;
 mod runner;
 mod running;
+mod schedule;
 mod start;
 mod state;
 mod stop;
@@ -35,13 +37,14 @@ use std::time::Duration;
 use lru::LruCache;
 use scrollback_schema::event::{MessageQueued, QueueEdited, QueueRemoved, QueueSendNow, Session};
 use scrollback_schema::limits::TURNS_WAITING_MAX;
-use scrollback_schema::{ChatId, ChatRef, Event, MessageId, NewEvent, Seq, TurnId};
+use scrollback_schema::{ChatId, ChatRef, Event, MessageId, Millis, NewEvent, Seq, TurnId};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 pub use answer::Respond;
+pub use schedule::{Due, ScheduleError, Schedules, TimingError, next_run};
 pub use start::{Accepted, IfBusy, StartTurn};
 pub use stop::StopTurn;
 
@@ -194,6 +197,8 @@ struct Shared {
     providers: Providers,
     default_provider: Option<String>,
     config: TurnConfig,
+    /// What was due before was due while no server ran.
+    started_at: Millis,
     clock: Clock,
     observer: Arc<dyn TurnObserver>,
     gates: ChatGates,
@@ -229,6 +234,7 @@ impl Turns {
             providers: parts.providers,
             default_provider: parts.default_provider,
             config: parts.config,
+            started_at: parts.clock.now(),
             clock: parts.clock,
             observer: parts.observer,
             gates: ChatGates::default(),

@@ -21,7 +21,7 @@ mod search;
 pub(crate) use chat_events::runs;
 pub(crate) use chats::{ChatPlace, chats_before, open_chats_after};
 pub(crate) use messages::{MessagePlace, load_whole, messages_before};
-pub(crate) use of_chat::queued_chats;
+pub(crate) use of_chat::{queued_chats, scheduled_chats};
 pub(crate) use search::{Found, found_before};
 
 /// Why a row was not read or not written.

@@ -60,7 +60,16 @@ store_of_chat!(Schedules, ChatSchedules, "schedules");
 
 /// The chats that have a queue, by their numbers.
 pub(crate) fn queued_chats(db: &Connection) -> Result<Vec<Seq>, StoreError> {
-    let mut statement = db.prepare_cached("SELECT chat FROM queue ORDER BY chat")?;
+    chats(db, "SELECT chat FROM queue ORDER BY chat")
+}
+
+/// The chats that have schedules, by their numbers.
+pub(crate) fn scheduled_chats(db: &Connection) -> Result<Vec<Seq>, StoreError> {
+    chats(db, "SELECT chat FROM schedules ORDER BY chat")
+}
+
+fn chats(db: &Connection, select: &str) -> Result<Vec<Seq>, StoreError> {
+    let mut statement = db.prepare_cached(select)?;
     let chats = statement.query_map([], |row| row.get::<_, i64>(0))?;
     let mut found = Vec::new();
     for chat in chats {
