@@ -168,6 +168,7 @@ impl Server {
         };
         server.finish_erasures().await?;
         server.app.turns().resume().await?;
+        server.app.schedules().start().await?;
         Ok(server)
     }
 

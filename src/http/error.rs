@@ -111,6 +111,10 @@ codes! {
     QueuedMessageGone "queued_message_gone" 409 never "Queued message has left the queue";
     /// The queue is as long as it may be.
     QueueFull "queue_full" 409 retry "Queue is full";
+    /// The chat has no such schedule.
+    ScheduleNotFound "schedule_not_found" 404 never "No such schedule";
+    /// The chat has as many schedules as it may.
+    TooManySchedules "too_many_schedules" 409 never "Too many schedules";
     /// As many turns wait as may.
     TooManyTurns "too_many_turns" 503 retry "Too many turns wait";
     /// The idempotency key was used with another body.

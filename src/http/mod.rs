@@ -24,6 +24,7 @@ mod refused;
 mod replay;
 mod request;
 mod respond;
+mod schedules;
 mod serve;
 mod sse;
 mod status;
@@ -51,7 +52,7 @@ use crate::log::Log;
 use crate::projector::Projector;
 use crate::provider::Providers;
 use crate::read_model::ReadModel;
-use crate::turn::{TurnParts, Turns};
+use crate::turn::{Schedules, TurnParts, Turns};
 
 /// What a server is made of.
 #[derive(Debug, Clone)]
@@ -79,6 +80,7 @@ struct Shared {
     parts: AppParts,
     read_model: ReadModel,
     turns: Turns,
+    schedules: Schedules,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -96,13 +98,19 @@ impl App {
             clock: parts.clock.clone(),
             observer: Arc::clone(&parts.metrics) as _,
         });
+        let schedules = Schedules::new(turns.clone());
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        App(Arc::new(Shared { parts, read_model, turns, stop, tasks }))
+        App(Arc::new(Shared { parts, read_model, turns, schedules, stop, tasks }))
     }
 
     /// The turns that this server runs; whoever serves resumes them before, and closes them after.
     pub fn turns(&self) -> &Turns {
         &self.0.turns
+    }
+
+    /// The schedules of all chats; whoever serves starts them once the turns were resumed.
+    pub fn schedules(&self) -> &Schedules {
+        &self.0.schedules
     }
 
     /// Begins the shutdown: streams say `bye`, and [`serve()`] ends.
@@ -196,6 +204,14 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(turns::start_turn))
         .routes(routes!(turns::stop_turn))
         .routes(routes!(turns::take_lease))
+        .routes(routes!(schedules::create_schedule, schedules::list_schedules))
+        .routes(routes!(
+            schedules::get_schedule,
+            schedules::update_schedule,
+            schedules::remove_schedule
+        ))
+        .routes(routes!(schedules::run_schedule))
+        .routes(routes!(schedules::list_runs))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(health::metrics))

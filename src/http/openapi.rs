@@ -81,7 +81,7 @@ fn complete(path: &str, method: &str, operation: &mut Map<String, Value>) {
         _ => Vec::new(),
     };
     let id_schema = json!({ "$ref": "#/components/schemas/Id" });
-    for name in ["chat", "message", "turn", "queued", "request"] {
+    for name in ["chat", "message", "turn", "queued", "request", "schedule"] {
         if path.contains(&format!("{{{name}}}")) {
             let parameter =
                 json!({ "name": name, "in": "path", "required": true, "schema": id_schema });
@@ -133,7 +133,7 @@ fn problems(
         return BTreeMap::new();
     }
     codes.extend([ReadFailed, Internal]);
-    if path.contains('{') {
+    if path.contains('{') || path.starts_with("/v1/schedules") {
         codes.extend([BadId, ChatNotFound, ChatDeleted]);
     }
     if parameters.iter().any(|parameter| parameter["in"] == "query") {
@@ -207,6 +207,18 @@ fn problems_of(id: &str) -> &'static [Code] {
         }
         "clear_queue" => &[ViewFailed, ViewUnavailable],
         "respond" => &[RequestNotFound, RequestAnswered, ViewFailed, ViewUnavailable],
+        "create_schedule" => &[ProviderUnknown, ProviderExternal, IdTaken, TooManySchedules],
+        "get_schedule" | "list_runs" | "remove_schedule" => &[ScheduleNotFound],
+        "update_schedule" => &[ScheduleNotFound, ProviderUnknown, ProviderExternal],
+        "run_schedule" => &[
+            ScheduleNotFound,
+            ProviderUnknown,
+            ProviderExternal,
+            ChatBusy,
+            TooManyTurns,
+            ViewFailed,
+            ViewUnavailable,
+        ],
         "take_lease" => &[TurnEnded],
         "create_chat" => &[ChatExists, ChatDeleted],
         "delete_chat" => &[ChatBusy, EraseUnfinished, ViewUnavailable],

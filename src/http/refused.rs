@@ -8,7 +8,7 @@ use crate::log::turn_guard::{Reason, Space};
 use crate::log::{AppendError, ReadError, Refusal};
 use crate::projector::SourceError;
 use crate::read_model::ReadModelError;
-use crate::turn::TurnsError;
+use crate::turn::{ScheduleError, TurnsError};
 
 impl From<AppendError> for Problem {
     fn from(error: AppendError) -> Problem {
@@ -72,6 +72,9 @@ fn refused(refusal: &Refusal) -> Problem {
         Reason::IdUnknown { space: Space::Queued, .. } => Code::QueuedMessageNotFound,
         Reason::IdClosed { space: Space::Queued, .. } => Code::QueuedMessageGone,
         Reason::TooMany { space: Space::Queued, .. } => Code::QueueFull,
+        Reason::IdUnknown { space: Space::Schedule, .. }
+        | Reason::IdClosed { space: Space::Schedule, .. } => Code::ScheduleNotFound,
+        Reason::TooMany { space: Space::Schedule, .. } => Code::TooManySchedules,
         _ => Code::EventRefused,
     };
     let problem = Problem::new(code, refusal.to_string())
@@ -145,6 +148,23 @@ impl From<TurnsError> for Problem {
             TurnsError::OptionNotAsked => bad("option_id", "nothing; a question takes content"),
             TurnsError::Unreadable | TurnsError::Interrupted => {
                 Problem::fault(Code::Internal, INTERNAL, &error)
+            }
+        }
+    }
+}
+
+impl From<ScheduleError> for Problem {
+    fn from(error: ScheduleError) -> Problem {
+        let detail = error.to_string();
+        match error {
+            ScheduleError::Turns(error) => error.into(),
+            ScheduleError::Timing(_) => {
+                Problem::new(Code::BadBody, format!("timing: {detail}")).with("field", "timing")
+            }
+            ScheduleError::NotFound { chat, schedule } => {
+                Problem::new(Code::ScheduleNotFound, detail)
+                    .with("chat_id", chat.as_str())
+                    .with("schedule_id", schedule.as_str())
             }
         }
     }

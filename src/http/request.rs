@@ -15,7 +15,9 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, Uri};
 use bytes::{Bytes, BytesMut};
 use scrollback_schema::limits::{HTTP_BODY_BYTES_MAX, IDEMPOTENCY_KEY_LEN_MAX, LIST_LIMIT_DEFAULT};
-use scrollback_schema::{ChatId, IdError, MessageId, QueuedMessageId, RequestId, Seq, TurnId};
+use scrollback_schema::{
+    ChatId, IdError, MessageId, QueuedMessageId, RequestId, ScheduleId, Seq, TurnId,
+};
 use sha2::{Digest, Sha256};
 
 use super::error::{Code, Problem};
@@ -33,6 +35,7 @@ pub(crate) struct PathIds {
     turn: Option<TurnId>,
     queued: Option<QueuedMessageId>,
     request: Option<RequestId>,
+    schedule: Option<ScheduleId>,
 }
 
 fn id<T>(text: &str, parse: impl FnOnce(&str) -> Result<T, IdError>) -> Result<Option<T>, Problem> {
@@ -46,8 +49,14 @@ impl<S: Send + Sync> FromRequestParts<S> for PathIds {
         let params = RawPathParams::from_request_parts(parts, state)
             .await
             .map_err(|_| Problem::new(Code::BadId, "the path is not valid UTF-8"))?;
-        let mut ids =
-            PathIds { chat: None, message: None, turn: None, queued: None, request: None };
+        let mut ids = PathIds {
+            chat: None,
+            message: None,
+            turn: None,
+            queued: None,
+            request: None,
+            schedule: None,
+        };
         for (name, text) in &params {
             match name {
                 "chat" => ids.chat = id(text, ChatId::parse)?,
@@ -55,6 +64,7 @@ impl<S: Send + Sync> FromRequestParts<S> for PathIds {
                 "turn" => ids.turn = id(text, TurnId::parse)?,
                 "queued" => ids.queued = id(text, QueuedMessageId::parse)?,
                 "request" => ids.request = id(text, RequestId::parse)?,
+                "schedule" => ids.schedule = id(text, ScheduleId::parse)?,
                 _ => {}
             }
         }
@@ -128,6 +138,19 @@ impl<S: Send + Sync> FromRequestParts<S> for RequestPath {
         let ids = PathIds::from_request_parts(parts, state).await?;
         let (chat, request) = ids.chat.zip(ids.request).expect("the route has both");
         Ok(RequestPath(chat, request))
+    }
+}
+
+/// The schedule that the path names; its chat is named elsewhere.
+#[derive(Debug, Clone)]
+pub(crate) struct SchedulePath(pub(crate) ScheduleId);
+
+impl<S: Send + Sync> FromRequestParts<S> for SchedulePath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<SchedulePath, Problem> {
+        let ids = PathIds::from_request_parts(parts, state).await?;
+        Ok(SchedulePath(ids.schedule.expect("the route has {schedule}")))
     }
 }
 

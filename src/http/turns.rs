@@ -157,7 +157,7 @@ fn user_text(fields: &Fields<'_>) -> Result<UserText, Problem> {
 }
 
 /// Names the providers that could be asked for.
-fn with_configured(app: &App, problem: Problem) -> Problem {
+pub(crate) fn with_configured(app: &App, problem: Problem) -> Problem {
     let names: Vec<&str> = app.turns().providers().names().collect();
     problem.with("configured", names)
 }

@@ -17,5 +17,6 @@ mod parked;
 mod provider;
 mod recorded;
 mod replay;
+mod schedule_crash;
 mod tidy;
 mod turns;

@@ -10,4 +10,5 @@ mod queue;
 mod restart;
 mod room;
 mod run;
+mod schedule;
 mod stop;
