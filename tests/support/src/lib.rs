@@ -3,7 +3,7 @@
 //! Nothing here is shipped. It reads the clock and the disk as it likes; what it generates depends
 //! on a seed alone.
 //!
-//! - [`rng`], [`sample`], [`workload`] and [`recording`] make events;
+//! - [`rng`], [`sample`], [`workload`], [`deltas`] and [`recording`] make events;
 //! - [`server`], [`client`] and [`sse`] speak with a running server; [`model_server`] is what a
 //!   provider speaks with, [`peer`] a server that we did not write;
 //! - [`failure`] has everybody tell how a turn failed;
@@ -16,6 +16,7 @@
 )]
 
 pub mod client;
+pub mod deltas;
 pub mod failure;
 pub mod left_out;
 pub mod model_server;
