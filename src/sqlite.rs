@@ -370,6 +370,22 @@ fn uri(path: &Path, how: &str) -> String {
     uri
 }
 
+/// Opens a database that goes with its connection, for rows that are more than memory should hold:
+/// a few megabytes stay in memory, the rest is in a temporary file without a name.
+///
+/// # Errors
+///
+/// SQLite's own.
+pub(crate) fn open_scratch() -> Result<Connection, rusqlite::Error> {
+    let db = Connection::open("")?;
+    db.pragma_update(None, "cache_size", -4_096)?;
+    // There is nobody to survive for, and nothing to survive with.
+    db.pragma_update(None, "synchronous", "OFF")?;
+    db.pragma_update_and_check(None, "journal_mode", "OFF", |_| Ok(()))?;
+    db.set_prepared_statement_cache_capacity(16);
+    Ok(db)
+}
+
 /// Copies a database as one read transaction sees it, whoever goes on writing to it.
 ///
 /// `progress` is told how many pages are done, and of how many.

@@ -23,7 +23,12 @@ pub(crate) struct Out {
 impl Out {
     /// Takes stdout.
     pub(crate) fn stdout(format: Format) -> Out {
-        Out { stdout: BufWriter::with_capacity(64 << 10, Box::new(std::io::stdout())), format }
+        Out::to(Box::new(std::io::stdout()), format)
+    }
+
+    /// Takes what stands for stdout.
+    pub(crate) fn to(stdout: Box<dyn Write>, format: Format) -> Out {
+        Out { stdout: BufWriter::with_capacity(64 << 10, stdout), format }
     }
 
     /// Prints one line.

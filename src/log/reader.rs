@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use rusqlite::Connection;
-use scrollback_schema::batch::{BatchError, RowHead, sections};
+use scrollback_schema::batch::{BatchError, RowHead, SectionView, sections};
 use scrollback_schema::{ChatId, ChatRef, MessageId, Millis, Seq, TurnId, TurnRef};
 
 use super::section::{Place, Section};
@@ -141,7 +141,7 @@ impl Names {
         &mut self,
         db: &Connection,
         row: &Row,
-        mut wanted: impl FnMut(Seq /* chat */, Seq /* first */, Seq /* last */) -> bool,
+        mut wanted: impl FnMut(&SectionView<'_>, Seq /* first */, Seq /* last */) -> bool,
         mut take: impl FnMut(Arc<Section>),
     ) -> Result<(), ReadError> {
         let mut first_seq = row.head.first_seq;
@@ -149,7 +149,7 @@ impl Names {
             let damaged = |source: BatchError| ReadError::Damaged { seq: first_seq, source };
             let view = view.map_err(damaged)?;
             let last_seq = first_seq.plus(view.n_events).prev();
-            if wanted(view.head.chat, first_seq, last_seq) {
+            if wanted(&view, first_seq, last_seq) {
                 let start = view.payloads_at;
                 let payloads = row.records.slice(start..start + view.payloads.len());
                 let turn = match view.head.turn {
@@ -219,8 +219,8 @@ fn scan(
             page.through = row.head.first_seq.prev();
             return Ok(Flow::Stop);
         }
-        let wanted = |of: Seq, first: Seq, last: Seq| {
-            chat.is_none_or(|chat| chat == of) && last > after && first <= until
+        let wanted = |section: &SectionView<'_>, first: Seq, last: Seq| {
+            chat.is_none_or(|chat| chat == section.head.chat) && last > after && first <= until
         };
         names.sections_of(db, &row, wanted, |section| {
             filled.add(&section);
@@ -272,8 +272,9 @@ fn chat_page(
             let from = done;
             rows_after::<ReadError>(db, from, |row| {
                 done = row.head.last_seq();
-                let wanted =
-                    |of: Seq, first: Seq, last: Seq| of == chat && last > from && first <= until;
+                let wanted = |section: &SectionView<'_>, first: Seq, last: Seq| {
+                    section.head.chat == chat && last > from && first <= until
+                };
                 names.sections_of(db, &row, wanted, |section| {
                     filled.add(&section);
                     page.sections.push(section);

@@ -1,19 +1,19 @@
 //! `inspect chats`: every chat as it is now, folded from the log.
 
-use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use clap::Args;
-use scrollback_projections::chat::{Chat, Chats as ChatRows};
-use scrollback_projections::{Projection, Reads, Touch};
-use scrollback_schema::{Kind, Seq};
+use indicatif::ProgressBar;
+use scrollback_projections::chat::Chat;
+use scrollback_schema::Seq;
 
-use super::{Stretch, fold, walk};
+use super::folded::{self, Folded, Order, kinds_of_chats};
+use super::{Stretch, Visit, walk};
 use crate::cli::exit::Exit;
-use crate::cli::output::{Format, Out, progress, say};
+use crate::cli::output::{Format, Out, progress};
 use crate::cli::preview::{day_text, quoted, short_id};
-use crate::log::Scope;
 use crate::log::offline::OfflineLog;
+use crate::log::{Scope, Section};
 
 /// List the chats: last activity, turns, messages, title; the latest last
 ///
@@ -41,19 +41,25 @@ pub(super) fn run(
     args: &Chats,
     out: &mut Out,
 ) -> anyhow::Result<Exit> {
-    let stretch = Stretch { scope: Scope::All, after: Seq::ZERO, until: head };
-    let mut chats: Vec<Chat> = fold_chats(log, &stretch)?.into_values().collect();
-    chats.retain(|chat| !args.open || chat.open_turn.is_some());
-    chats.sort_by_key(|chat| (chat.last_activity_at, chat.created));
     if out.format == Format::Text {
         out.line(HEADS)?;
+        // What the heads stand over takes a walk over the whole log.
+        out.flush()?;
     }
-    for chat in &chats {
+    let stretch =
+        Stretch { scope: Scope::All, kinds: kinds_of_chats(), after: Seq::ZERO, until: head };
+    let mut folded = Folded::new()?;
+    let _ = walk(log, &stretch, &mut ChatWalk::new(&mut folded, head))?;
+    folded.chats(Order::Activity, |_, chat| {
+        if args.open && chat.open_turn.is_none() {
+            return Ok(());
+        }
         match out.format {
             Format::Json => out.json(&serde_json::to_value(chat.view())?)?,
             Format::Text => out.line(&line(chat, args.full))?,
         }
-    }
+        Ok(())
+    })?;
     Ok(Exit::Ok)
 }
 
@@ -81,36 +87,34 @@ pub(super) fn line(chat: &Chat, is_full: bool) -> String {
     line.trim_end().to_owned()
 }
 
-/// Folds the chats of a stretch of the log, reading only what the fold reads.
-pub(super) fn fold_chats(
-    log: &mut OfflineLog,
-    stretch: &Stretch,
-) -> anyhow::Result<BTreeMap<Seq, Chat>> {
-    let mut rows: BTreeMap<Seq, Chat> = BTreeMap::new();
-    let bar = progress(stretch.until.get(), "folding chats");
-    let _ = walk(log, stretch, |section, index| {
-        let reads =
-            Kind::from_number(section.kind_at(index)).map_or(Reads::Nothing, ChatRows::reads);
-        if reads == Reads::Nothing {
-            return Ok(ControlFlow::Continue(()));
-        }
-        let event = section.recorded(index)?;
-        bar.set_position(event.seq.get());
-        match ChatRows::touches(&event) {
-            Touch::Nothing => {}
-            Touch::Chat => {
-                rows.remove(&event.chat.created);
-            }
-            Touch::Row(key) => {
-                let mut row = rows.remove(&key);
-                if let Some(cause) = fold::<ChatRows>(&mut row, &event) {
-                    say(&cause);
-                }
-                rows.extend(row.map(|row| (key, row)));
-            }
+/// Folds the chats, reading only what the fold reads.
+struct ChatWalk<'f> {
+    folded: &'f mut Folded,
+    bar: ProgressBar,
+}
+
+impl ChatWalk<'_> {
+    fn new(folded: &mut Folded, head: Seq) -> ChatWalk<'_> {
+        ChatWalk { folded, bar: progress(head.get(), "folding chats") }
+    }
+}
+
+impl Visit for ChatWalk<'_> {
+    fn event(&mut self, section: &Section, index: usize) -> anyhow::Result<ControlFlow<()>> {
+        if folded::reads(section.kind_at(index)) {
+            self.folded.chat_event(&section.recorded(index)?)?;
         }
         Ok(ControlFlow::Continue(()))
-    })?;
-    bar.finish_and_clear();
-    Ok(rows)
+    }
+
+    fn walked(&mut self, through: Seq) -> anyhow::Result<()> {
+        self.bar.set_position(through.get());
+        Ok(())
+    }
+}
+
+impl Drop for ChatWalk<'_> {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
 }

@@ -8,7 +8,7 @@ use clap::Args;
 use scrollback_schema::{Recorded, Seq, wire};
 
 use super::filter::{Filter, Plan};
-use super::walk;
+use super::{Stretch, Visit, walk};
 use crate::cli::exit::Exit;
 use crate::cli::output::{Format, Out};
 use crate::cli::preview::{Extent, Lines};
@@ -17,6 +17,12 @@ use crate::log::offline::OfflineLog;
 
 /// Between two looks at the head of a log that is followed.
 const FOLLOW_EVERY: Duration = Duration::from_millis(100);
+
+/// Seqs of the first window on the way back from the end of the log.
+pub(super) const WINDOW_MIN: u64 = 4_096;
+
+/// Seqs of the largest window: what is found in it is a fraction of a second's walk.
+const WINDOW_MAX: u64 = 1 << 20;
 
 /// List events, one a line: seq, time, chat, turn or message, kind, text
 ///
@@ -58,14 +64,16 @@ pub(super) fn run(
     let mut printer = Printer {
         lines: Lines::new(extent, head),
         left: args.limit.unwrap_or(u64::MAX),
-        kept: args.last.map(|n| (n, VecDeque::new())),
+        format: out.format,
     };
-    if let (Some(n), true) = (args.last, is_everything(&args.filter)) {
-        let last = plan.stretch.until.get().saturating_sub(n as u64);
-        plan.stretch.after = Seq::new(last).unwrap_or_default();
+    match args.last {
+        Some(n) => {
+            for event in last_events(log, &plan, n)? {
+                printer.print(&event, out)?;
+            }
+        }
+        None => print_stretch(log, &plan, &mut printer, out)?,
     }
-    print_stretch(log, &plan, &mut printer, out)?;
-    printer.print_kept(out)?;
     out.flush()?;
     let until = args.filter.seq.map_or(Seq::MAX, |range| range.last);
     while args.follow && printer.left > 0 && plan.stretch.until < until {
@@ -81,63 +89,97 @@ pub(super) fn run(
     Ok(Exit::Ok)
 }
 
-/// Whether the last events of the log are the last ones that are wanted.
-fn is_everything(filter: &Filter) -> bool {
-    filter.chat.is_none()
-        && filter.message.is_none()
-        && filter.turn.is_none()
-        && filter.kind.is_empty()
-        && filter.text.is_none()
+/// The last `n` events that are wanted, found from the end of the log backwards.
+pub(super) fn last_events(
+    log: &mut OfflineLog,
+    plan: &Plan,
+    n: usize,
+) -> anyhow::Result<VecDeque<Recorded>> {
+    let (mut found, mut until) = (VecDeque::new(), plan.stretch.until);
+    // What was written last is likely near: the windows double on the way back.
+    let mut n_seqs = WINDOW_MIN;
+    while until > plan.stretch.after && found.len() < n {
+        let after = Seq::new(until.get().saturating_sub(n_seqs)).unwrap_or_default();
+        let after = after.max(plan.stretch.after);
+        let mut window = Kept { plan, n: n - found.len(), events: VecDeque::new() };
+        let stretch = Stretch { after, until, ..plan.stretch.clone() };
+        let _ = walk(log, &stretch, &mut window)?;
+        window.events.append(&mut found);
+        (found, until) = (window.events, after);
+        n_seqs = (n_seqs * 2).min(WINDOW_MAX);
+    }
+    Ok(found)
 }
 
-fn print_stretch(
+/// Keeps the last events that are wanted.
+struct Kept<'a> {
+    plan: &'a Plan,
+    n: usize,
+    events: VecDeque<Recorded>,
+}
+
+impl Visit for Kept<'_> {
+    fn event(&mut self, section: &Section, index: usize) -> anyhow::Result<ControlFlow<()>> {
+        if let Some(event) = self.plan.wanted(section, index)? {
+            if self.events.len() == self.n {
+                self.events.pop_front();
+            }
+            self.events.push_back(event);
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+}
+
+pub(super) fn print_stretch(
     log: &mut OfflineLog,
     plan: &Plan,
     printer: &mut Printer,
     out: &mut Out,
 ) -> anyhow::Result<()> {
-    let mut is_first = true;
-    let _ = walk(log, &plan.stretch, |section: &Section, index| {
-        if printer.left == 0 {
-            return Ok(ControlFlow::Break(()));
-        }
-        if plan.wants(section, index) {
-            let event = section.recorded(index)?;
-            if plan.wants_text(&event) {
-                printer.event(&event, out)?;
-                if std::mem::take(&mut is_first) {
-                    out.flush()?;
-                }
-            }
-        }
-        Ok(ControlFlow::Continue(()))
-    })?;
+    let mut shown = Shown { plan, printer, out, is_first: true };
+    let _ = walk(log, &plan.stretch, &mut shown)?;
     Ok(())
 }
 
-/// Prints events, all or the last ones.
-struct Printer {
-    lines: Lines,
-    left: u64,
-    /// How many of the last ones, and those so far.
-    kept: Option<(usize, VecDeque<Recorded>)>,
+/// Prints what is wanted; the first line, and then those of each page, do not wait for more.
+struct Shown<'a> {
+    plan: &'a Plan,
+    printer: &'a mut Printer,
+    out: &'a mut Out,
+    is_first: bool,
+}
+
+impl Visit for Shown<'_> {
+    fn event(&mut self, section: &Section, index: usize) -> anyhow::Result<ControlFlow<()>> {
+        if self.printer.left == 0 {
+            return Ok(ControlFlow::Break(()));
+        }
+        if let Some(event) = self.plan.wanted(section, index)? {
+            self.printer.left -= 1;
+            self.printer.print(&event, self.out)?;
+            if std::mem::take(&mut self.is_first) {
+                self.out.flush()?;
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn walked(&mut self, _through: Seq) -> anyhow::Result<()> {
+        Ok(self.out.flush()?)
+    }
+}
+
+/// Prints events.
+pub(super) struct Printer {
+    pub(super) lines: Lines,
+    /// How many more are wanted.
+    pub(super) left: u64,
+    pub(super) format: Format,
 }
 
 impl Printer {
-    fn event(&mut self, event: &Recorded, out: &mut Out) -> std::io::Result<()> {
-        if let Some((n, kept)) = &mut self.kept {
-            kept.push_back(event.clone());
-            if kept.len() > *n {
-                kept.pop_front();
-            }
-            return Ok(());
-        }
-        self.left -= 1;
-        self.print(event, out)
-    }
-
     fn print(&mut self, event: &Recorded, out: &mut Out) -> std::io::Result<()> {
-        match out.format {
+        match self.format {
             Format::Text => out.line(&self.lines.event(event)),
             Format::Json => {
                 let mut line = Vec::new();
@@ -145,11 +187,5 @@ impl Printer {
                 out.bytes(&line)
             }
         }
-    }
-
-    /// Prints what was kept; what follows is printed at once.
-    fn print_kept(&mut self, out: &mut Out) -> std::io::Result<()> {
-        let Some((_, kept)) = self.kept.take() else { return Ok(()) };
-        kept.iter().try_for_each(|event| self.print(event, out))
     }
 }

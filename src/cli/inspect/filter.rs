@@ -13,6 +13,9 @@ use crate::clock::Clock;
 use crate::log::offline::OfflineLog;
 use crate::log::{Scope, Section};
 
+/// Chats that a walk is narrowed to at most.
+const CHATS_MAX: usize = 100;
+
 /// Which events are wanted; all that is given has to hold.
 #[derive(Debug, Default, Args)]
 pub(crate) struct Filter {
@@ -58,7 +61,7 @@ pub(crate) struct Plan {
     /// What has to be read.
     pub(crate) stretch: Stretch,
     message: Option<MessageId>,
-    /// Turns by the seq of their start.
+    /// Turns by the seq of their start, in order.
     turns: Option<Vec<Seq>>,
     kinds: Vec<u16>,
     text: Option<String>,
@@ -68,10 +71,16 @@ impl Filter {
     /// Looks up what the filter names; `head` is the last seq that is wanted.
     pub(crate) fn plan(&self, log: &mut OfflineLog, head: Seq) -> anyhow::Result<Plan> {
         let range = self.seq.unwrap_or(SeqRange::ALL);
-        let mut stretch =
-            Stretch { scope: Scope::All, after: range.first.prev(), until: range.last.min(head) };
+        let mut stretch = Stretch {
+            scope: Scope::All,
+            kinds: self.kind.clone(),
+            after: range.first.prev(),
+            until: range.last.min(head),
+        };
         if let Some(id) = &self.chat {
-            stretch.scope = Scope::Chat(find_chat(log, id)?);
+            let chat = find_chat(log, id)?;
+            stretch.scope = Scope::Chat(chat);
+            stretch.after = stretch.after.max(chat.prev());
         }
         let turns = self.find_turns(log, &mut stretch)?;
         let now = Clock::System.now();
@@ -97,14 +106,15 @@ impl Filter {
         log: &mut OfflineLog,
         stretch: &mut Stretch,
     ) -> anyhow::Result<Option<Vec<Seq>>> {
-        let mut found = match (&self.turn, &self.message) {
-            (Some(turn), _) => log.find_turns(turn)?,
-            (None, Some(message)) => log.find_turns_of_message(message)?,
+        let chat = match stretch.scope {
+            Scope::Chat(chat) => Some(chat),
+            Scope::All | Scope::Chats(_) => None,
+        };
+        let found = match (&self.turn, &self.message) {
+            (Some(turn), _) => log.find_turns(turn, chat)?,
+            (None, Some(message)) => log.find_turns_of_message(message, chat)?,
             (None, None) => return Ok(None),
         };
-        if let Scope::Chat(chat) = stretch.scope {
-            found.retain(|turn| turn.chat.created == chat);
-        }
         if found.is_empty() {
             if let Some(turn) = &self.turn {
                 bail!(
@@ -112,7 +122,14 @@ impl Filter {
                      lists them"
                 );
             }
-            // A user's message has no turn: its one event is looked for.
+            if let Some(message) = &self.message {
+                // A user's message has no turn. Where no table knows it, it is looked for.
+                let messages = log.find_messages(message, chat)?;
+                if let Some(first) = messages.iter().map(|message| message.first).min() {
+                    stretch.after = stretch.after.max(first.prev());
+                    stretch.narrow(messages.iter().map(|message| message.chat));
+                }
+            }
             return Ok(None);
         }
         let first = found.iter().map(|turn| turn.turn.started).min().unwrap_or_default();
@@ -121,31 +138,54 @@ impl Filter {
         if let Some(last) = ends.and_then(|ends| ends.into_iter().max()) {
             stretch.until = stretch.until.min(last);
         }
-        if matches!(stretch.scope, Scope::All) {
-            let mut chats: Vec<Seq> = found.iter().map(|turn| turn.chat.created).collect();
-            chats.sort_unstable();
-            chats.dedup();
-            stretch.scope = match chats.as_slice() {
-                [chat] => Scope::Chat(*chat),
-                chats => Scope::Chats(Arc::from(chats)),
-            };
-        }
+        stretch.narrow(found.iter().map(|turn| turn.chat.created));
         Ok(Some(found.into_iter().map(|turn| turn.turn.started).collect()))
+    }
+}
+
+impl Stretch {
+    /// Leaves only these chats, unless it is one chat's already.
+    fn narrow(&mut self, chats: impl Iterator<Item = Seq>) {
+        if !matches!(self.scope, Scope::All) {
+            return;
+        }
+        let mut chats: Vec<Seq> = chats.collect();
+        chats.sort_unstable();
+        chats.dedup();
+        match chats.as_slice() {
+            [chat] => self.scope = Scope::Chat(*chat),
+            chats if chats.len() <= CHATS_MAX => self.scope = Scope::Chats(Arc::from(chats)),
+            // Each section is then as well looked at as looked up.
+            _ => {}
+        }
     }
 }
 
 impl Plan {
     /// Whether an event is wanted, as far as can be told without its content.
     pub(crate) fn wants(&self, section: &Section, index: usize) -> bool {
-        let of_turn =
-            |turns: &Vec<Seq>| section.turn().is_some_and(|turn| turns.contains(&turn.started));
+        let of_turn = |turns: &Vec<Seq>| {
+            section.turn().is_some_and(|turn| turns.binary_search(&turn.started).is_ok())
+        };
         self.turns.as_ref().is_none_or(of_turn)
             && self.message.as_ref().is_none_or(|message| section.message() == Some(message))
             && (self.kinds.is_empty() || self.kinds.contains(&section.kind_at(index)))
     }
 
+    /// The event, if it is wanted.
+    pub(crate) fn wanted(
+        &self,
+        section: &Section,
+        index: usize,
+    ) -> anyhow::Result<Option<Recorded>> {
+        if !self.wants(section, index) {
+            return Ok(None);
+        }
+        Ok(Some(section.recorded(index)?).filter(|event| self.wants_text(event)))
+    }
+
     /// Whether an event is wanted, by its content.
-    pub(crate) fn wants_text(&self, event: &Recorded) -> bool {
+    fn wants_text(&self, event: &Recorded) -> bool {
         self.text
             .as_ref()
             .is_none_or(|text| text_of(event, usize::MAX).to_lowercase().contains(text.as_str()))

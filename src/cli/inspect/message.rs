@@ -15,6 +15,7 @@ use crate::cli::output::{Format, Out, duration_text, say};
 use crate::cli::preview::quoted;
 use crate::cli::range::SeqRange;
 use crate::log::offline::OfflineLog;
+use crate::log::{Scope, Section};
 
 /// Show a message as it is read: its text, thinking, tools, plan, and how it ended
 ///
@@ -53,7 +54,8 @@ pub(super) fn run(
     };
     let plan = filter.plan(log, head)?;
     let mut row: Option<Message> = None;
-    let _ = walk(log, &plan.stretch, |section, index| {
+    let is_one_chat = matches!(plan.stretch.scope, Scope::Chat(_));
+    let _ = walk(log, &plan.stretch, &mut |section: &Section, index| {
         if !plan.wants(section, index) {
             return Ok(ControlFlow::Continue(()));
         }
@@ -63,11 +65,7 @@ pub(super) fn run(
         }
         fold_message(&mut row, &event);
         let is_over = row.as_ref().is_some_and(|row| row.head().role == Role::User);
-        Ok(if is_over && args.chat.is_some() {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
-        })
+        Ok(if is_over && is_one_chat { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     })?;
     let Some(message) = row else {
         bail!(

@@ -6,10 +6,14 @@
 mod chats;
 mod events;
 mod filter;
+mod folded;
 mod message;
 mod state;
 mod stats;
 mod turn;
+
+#[cfg(test)]
+mod walk_test;
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -64,29 +68,49 @@ pub(super) fn run(data: &Path, args: &Inspect, out: &mut Out) -> anyhow::Result<
 #[derive(Debug, Clone)]
 pub(super) struct Stretch {
     pub(super) scope: Scope,
+    /// Stored numbers of kinds; all if none is named. What is near one of them is visited too.
+    pub(super) kinds: Vec<u16>,
     pub(super) after: Seq,
     pub(super) until: Seq,
 }
 
-/// Calls `f` with the place of each event, in order, until it says stop; pages are read one by one.
+/// Who is shown the events of a stretch.
+pub(super) trait Visit {
+    /// Is shown the place of an event.
+    fn event(&mut self, section: &Section, index: usize) -> anyhow::Result<ControlFlow<()>>;
+
+    /// Some more of the log was walked over: what was found so far should not wait.
+    fn walked(&mut self, _through: Seq) -> anyhow::Result<()> {
+        Ok(())
+    }
+}
+
+impl<F: FnMut(&Section, usize) -> anyhow::Result<ControlFlow<()>>> Visit for F {
+    fn event(&mut self, section: &Section, index: usize) -> anyhow::Result<ControlFlow<()>> {
+        self(section, index)
+    }
+}
+
+/// Shows each event, in order, until the visitor says stop; pages are read one by one.
 pub(super) fn walk(
     log: &mut OfflineLog,
     stretch: &Stretch,
-    mut f: impl FnMut(&Section, usize) -> anyhow::Result<ControlFlow<()>>,
+    visitor: &mut impl Visit,
 ) -> anyhow::Result<ControlFlow<()>> {
-    let mut after = stretch.after;
+    let Stretch { scope, kinds, mut after, until } = stretch.clone();
     // A small first page: the first line is there at once.
     let mut limits = PageLimits { events: 256, bytes: 64 << 10 };
-    while after < stretch.until {
-        let page = log.page(&stretch.scope, after, stretch.until, limits)?;
+    while after < until {
+        let page = log.page_of_kinds(&scope, &kinds, after, until, limits)?;
         for section in &page.sections {
             for index in section.events_in(after, page.through) {
-                if f(section, index)?.is_break() {
+                if visitor.event(section, index)?.is_break() {
                     return Ok(ControlFlow::Break(()));
                 }
             }
         }
         after = page.through;
+        visitor.walked(after)?;
         limits = PageLimits::default();
     }
     Ok(ControlFlow::Continue(()))

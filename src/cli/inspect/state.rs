@@ -1,24 +1,27 @@
 //! `inspect state`: the chats and their messages as they were at a seq.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use anyhow::bail;
 use clap::Args;
+use indicatif::ProgressBar;
+use scrollback_projections::chat::Chat;
 use scrollback_projections::message::{Message, Messages, StreamStatus};
 use scrollback_projections::{MessageKey, Projection, Touch};
 use scrollback_schema::{ChatId, Kind, Recorded, Seq};
 use serde_json::json;
 
-use super::chats::{self, fold_chats};
+use super::chats::{self, HEADS};
 use super::filter::find_chat;
+use super::folded::{self, Folded, Order};
 use super::message::fold_message;
-use super::{Stretch, opening_words, walk};
+use super::{Stretch, Visit, opening_words, walk};
 use crate::cli::exit::Exit;
-use crate::cli::output::{Format, Out};
+use crate::cli::output::{Format, Out, progress};
 use crate::cli::preview::short_id;
-use crate::log::Scope;
 use crate::log::offline::OfflineLog;
+use crate::log::{Scope, Section};
 
 /// Show the chats and their messages as they were at a seq
 ///
@@ -40,16 +43,6 @@ pub(crate) struct State {
     chat: Option<ChatId>,
 }
 
-/// A message on one line.
-struct Summary {
-    id: String,
-    role: &'static str,
-    status: &'static str,
-    first_seq: Seq,
-    last_seq: Seq,
-    words: String,
-}
-
 /// Runs the command.
 pub(super) fn run(
     log: &mut OfflineLog,
@@ -65,112 +58,136 @@ pub(super) fn run(
         Some(id) => Scope::Chat(find_chat(log, id)?),
         None => Scope::All,
     };
-    let stretch = Stretch { scope, after: Seq::ZERO, until: at };
-    let rows = fold_chats(log, &stretch)?;
-    let messages = fold_messages(log, &stretch)?;
-    for (created, chat) in &rows {
-        let of_chat = messages.get(created).map_or(&[][..], Vec::as_slice);
-        match out.format {
-            Format::Text => {
-                out.line(&chats::line(chat, false))?;
-                for message in of_chat {
-                    out.line(&line(message))?;
-                }
-            }
-            Format::Json => {
-                let mut view = serde_json::to_value(chat.view())?;
-                view["as_of_seq"] = at.get().into();
-                view["messages"] = of_chat.iter().map(value).collect();
-                out.json(&view)?;
-            }
-        }
+    if out.format == Format::Text {
+        out.line(HEADS)?;
+        // What the heads stand over takes a walk over the log up to there.
+        out.flush()?;
     }
+    let after = match scope {
+        Scope::Chat(chat) => chat.prev(),
+        Scope::All | Scope::Chats(_) => Seq::ZERO,
+    };
+    let stretch = Stretch { scope, kinds: Vec::new(), after, until: at };
+    let mut fold = StateFold::new(out.format, at)?;
+    let _ = walk(log, &stretch, &mut fold)?;
+    fold.end()?.chats(Order::Created, |folded, chat| print(folded, chat, at, out))?;
     Ok(Exit::Ok)
 }
 
-fn line(message: &Summary) -> String {
+fn print(folded: &Folded, chat: &Chat, at: Seq, out: &mut Out) -> anyhow::Result<()> {
+    match out.format {
+        Format::Text => {
+            out.line(&chats::line(chat, false))?;
+            folded.messages(chat.created, |message| Ok(out.line(message)?))
+        }
+        Format::Json => {
+            let mut view = serde_json::to_value(chat.view())?;
+            view["as_of_seq"] = at.get().into();
+            let mut messages: Vec<serde_json::Value> = Vec::new();
+            folded.messages(chat.created, |message| {
+                messages.push(serde_json::from_str(message)?);
+                Ok(())
+            })?;
+            view["messages"] = messages.into();
+            Ok(out.json(&view)?)
+        }
+    }
+}
+
+fn line(message: &Message) -> String {
+    let head = message.head();
     format!(
         "    {:<9} {:<11} {:<12} {}-{}  {}",
-        message.role,
-        message.status,
-        short_id(&message.id),
-        message.first_seq,
-        message.last_seq,
-        message.words
+        head.role.name(),
+        head.status.name(),
+        short_id(head.id.as_str()),
+        head.first_seq,
+        head.last_seq,
+        opening_words(message, 60)
     )
 }
 
-fn value(message: &Summary) -> serde_json::Value {
+fn value(message: &Message) -> serde_json::Value {
+    let head = message.head();
     json!({
-        "id": message.id,
-        "role": message.role,
-        "stream_status": message.status,
-        "first_seq": message.first_seq.get(),
-        "last_seq": message.last_seq.get(),
+        "id": head.id,
+        "role": head.role.name(),
+        "stream_status": head.status.name(),
+        "first_seq": head.first_seq.get(),
+        "last_seq": head.last_seq.get(),
     })
 }
 
-fn summary(message: &Message) -> Summary {
-    let head = message.head();
-    Summary {
-        id: head.id.to_string(),
-        role: head.role.name(),
-        status: head.status.name(),
-        first_seq: head.first_seq,
-        last_seq: head.last_seq,
-        words: opening_words(message, 60),
-    }
-}
-
-/// Messages by chat, in the order in which they began.
-type ByChat = BTreeMap<Seq, Vec<Summary>>;
-
-fn fold_messages(log: &mut OfflineLog, stretch: &Stretch) -> anyhow::Result<ByChat> {
-    let mut fold = MessageFold { open: Vec::new(), ended: ByChat::new() };
-    let _ = walk(log, stretch, |section, index| {
-        if Kind::from_number(section.kind_at(index)).is_some() {
-            fold.event(&section.recorded(index)?);
-        }
-        Ok(ControlFlow::Continue(()))
-    })?;
-    for (_, message) in std::mem::take(&mut fold.open) {
-        fold.keep(&message);
-    }
-    for messages in fold.ended.values_mut() {
-        messages.sort_by_key(|message| message.first_seq);
-    }
-    Ok(fold.ended)
-}
-
-struct MessageFold {
+/// Folds chats and messages in one walk; a message that has ended is kept as it will be shown.
+struct StateFold {
+    format: Format,
+    folded: Folded,
     /// Few at a time: a chat has one open turn.
-    open: Vec<(MessageKey, Message)>,
-    ended: ByChat,
+    open: HashMap<MessageKey, Message>,
+    bar: ProgressBar,
 }
 
-impl MessageFold {
-    fn event(&mut self, event: &Recorded) {
+impl StateFold {
+    fn new(format: Format, at: Seq) -> anyhow::Result<StateFold> {
+        let bar = progress(at.get(), "folding messages");
+        Ok(StateFold { format, folded: Folded::new()?, open: HashMap::new(), bar })
+    }
+
+    fn message_event(&mut self, event: &Recorded) -> anyhow::Result<()> {
         let key = match Messages::touches(event) {
-            Touch::Nothing => return,
+            Touch::Nothing => return Ok(()),
             Touch::Chat => {
-                self.ended.remove(&event.chat.created);
-                self.open.retain(|(key, _)| key.chat != event.chat.created);
-                return;
+                self.folded.drop_messages(event.chat.created)?;
+                self.open.retain(|key, _| key.chat != event.chat.created);
+                return Ok(());
             }
             Touch::Row(key) => key,
         };
-        let place = self.open.iter().position(|(open, _)| *open == key);
-        let mut row = place.map(|place| self.open.swap_remove(place).1);
+        let mut row = self.open.remove(&key);
         fold_message(&mut row, event);
-        let Some(message) = row else { return };
+        let Some(message) = row else { return Ok(()) };
         if message.head().status == StreamStatus::InProgress {
-            self.open.push((key, message));
+            self.open.insert(key, message);
+            Ok(())
         } else {
-            self.keep(&message);
+            self.keep(&message)
         }
     }
 
-    fn keep(&mut self, message: &Message) {
-        self.ended.entry(message.head().chat).or_default().push(summary(message));
+    fn keep(&mut self, message: &Message) -> anyhow::Result<()> {
+        let head = message.head();
+        let shown = match self.format {
+            Format::Text => line(message),
+            Format::Json => value(message).to_string(),
+        };
+        Ok(self.folded.put_message(head.chat, head.first_seq, &shown)?)
+    }
+
+    /// The rows, those of messages that go on included.
+    fn end(mut self) -> anyhow::Result<Folded> {
+        for (_, message) in std::mem::take(&mut self.open) {
+            self.keep(&message)?;
+        }
+        self.bar.finish_and_clear();
+        Ok(self.folded)
+    }
+}
+
+impl Visit for StateFold {
+    fn event(&mut self, section: &Section, index: usize) -> anyhow::Result<ControlFlow<()>> {
+        let kind = section.kind_at(index);
+        if Kind::from_number(kind).is_some() {
+            let event = section.recorded(index)?;
+            self.message_event(&event)?;
+            if folded::reads(kind) {
+                self.folded.chat_event(&event)?;
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn walked(&mut self, through: Seq) -> anyhow::Result<()> {
+        self.bar.set_position(through.get());
+        Ok(())
     }
 }

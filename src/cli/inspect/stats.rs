@@ -12,8 +12,8 @@ use super::{Stretch, table, walk};
 use crate::cli::exit::Exit;
 use crate::cli::output::{Format, Out, bytes_text, count_text, progress, say};
 use crate::cli::preview::kind_name;
-use crate::log::Scope;
 use crate::log::offline::OfflineLog;
+use crate::log::{Scope, Section};
 use crate::projector::{Parked, parked_offline};
 
 /// Count what is in the log: events and bytes by kind, chats, turns, files
@@ -158,9 +158,9 @@ fn print_kinds(counted: &Counted, out: &mut Out) -> std::io::Result<()> {
 
 fn count(log: &mut OfflineLog, head: Seq) -> anyhow::Result<Counted> {
     let mut counted = Counted::default();
-    let stretch = Stretch { scope: Scope::All, after: Seq::ZERO, until: head };
+    let stretch = Stretch { scope: Scope::All, kinds: vec![], after: Seq::ZERO, until: head };
     let bar = progress(head.get(), "counting");
-    let _ = walk(log, &stretch, |section, index| {
+    let _ = walk(log, &stretch, &mut |section: &Section, index| {
         let n_bytes = section.payload_at(index).len() as u64;
         for amount in [counted.kinds.entry(section.kind_at(index)).or_default(), &mut counted.total]
         {

@@ -6,11 +6,12 @@ use clap::Args;
 use scrollback_schema::{ChatId, Kind, Millis, Recorded, Seq, TurnId};
 use serde_json::json;
 
-use super::filter::Filter;
-use super::walk;
+use super::filter::{Filter, Plan};
+use super::{Visit, walk};
 use crate::cli::exit::Exit;
 use crate::cli::output::{Format, Out, duration_text};
 use crate::cli::preview::{kind_name, text_of};
+use crate::log::Section;
 use crate::log::offline::OfflineLog;
 
 /// A silence that is worth a line, in milliseconds.
@@ -51,18 +52,35 @@ pub(super) fn run(
     let filter =
         Filter { chat: args.chat.clone(), turn: Some(args.turn.clone()), ..Filter::default() };
     let plan = filter.plan(log, head)?;
-    let mut lane = Lane { started: None, last_at: None, run: None };
-    let _ = walk(log, &plan.stretch, |section, index| {
-        if plan.wants(section, index) {
-            lane.event(section.recorded(index)?, out)?;
-        }
-        Ok(ControlFlow::Continue(()))
-    })?;
+    let lane = Lane { started: None, last_at: None, run: None };
+    let mut shown = ShownLane { plan: &plan, lane, out };
+    let _ = walk(log, &plan.stretch, &mut shown)?;
+    let ShownLane { mut lane, out, .. } = shown;
     lane.end_run(out)?;
     if let (Some(at), Format::Text, false) = (lane.last_at, out.format, lane.has_ended()) {
         out.line(&format!("open since {}; its last event is of {at}", lane.start()))?;
     }
     Ok(Exit::Ok)
+}
+
+/// A time line and where it is shown, while it is walked along.
+struct ShownLane<'a> {
+    plan: &'a Plan,
+    lane: Lane,
+    out: &'a mut Out,
+}
+
+impl Visit for ShownLane<'_> {
+    fn event(&mut self, section: &Section, index: usize) -> anyhow::Result<ControlFlow<()>> {
+        if self.plan.wants(section, index) {
+            self.lane.event(section.recorded(index)?, self.out)?;
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn walked(&mut self, _through: Seq) -> anyhow::Result<()> {
+        Ok(self.out.flush()?)
+    }
 }
 
 /// The time line so far.

@@ -2,14 +2,19 @@
 //!
 //! Nothing is ever written: not a byte of the files, and no file beside them. Reads are short
 //! transactions, page by page, so that a running server's checkpoints are never held up. What is
-//! read has the same form as the server's own reads.
+//! read has the same form as the server's own reads. Looking ids up is in `find`.
+
+mod find;
 
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use rusqlite::{Connection, OptionalExtension};
-use scrollback_schema::{ChatId, ChatRef, MessageId, Millis, Seq, TurnId, TurnRef};
+use scrollback_schema::batch::SectionView;
+use scrollback_schema::{Millis, Seq};
+
+pub use find::{FoundMessage, FoundTurn};
 
 use super::reader::{self, Flow, Names};
 use super::{Page, PageLimits, ReadError, Scope};
@@ -178,6 +183,26 @@ impl OfflineLog {
         until: Seq,
         limits: PageLimits,
     ) -> Result<Page, OfflineError> {
+        self.page_of_kinds(scope, &[], after, until, limits)
+    }
+
+    /// Reads a page of those sections that hold an event of one of these kinds; all if none is
+    /// named. The others cost their walk, and are neither named nor held.
+    ///
+    /// # Errors
+    ///
+    /// [`OfflineError`] if it cannot be read.
+    pub fn page_of_kinds(
+        &mut self,
+        scope: &Scope,
+        kinds: &[u16],
+        after: Seq,
+        until: Seq,
+        limits: PageLimits,
+    ) -> Result<Page, OfflineError> {
+        let has_kind = |section: &SectionView<'_>| {
+            kinds.is_empty() || section.events().any(|(head, _)| kinds.contains(&head.kind))
+        };
         let is_wanted = |chat: Seq| match scope {
             Scope::All => true,
             Scope::Chat(only) => *only == chat,
@@ -201,8 +226,11 @@ impl OfflineLog {
                     return Ok(Flow::Stop);
                 }
                 n_bytes += row.records.len();
-                let wanted = |chat: Seq, first: Seq, last: Seq| {
-                    is_wanted(chat) && last > after && first <= until
+                let wanted = |section: &SectionView<'_>, first: Seq, last: Seq| {
+                    is_wanted(section.head.chat)
+                        && last > after
+                        && first <= until
+                        && has_kind(section)
                 };
                 names.sections_of(db, &row, wanted, |section| {
                     filled.add(&section);
@@ -211,71 +239,6 @@ impl OfflineLog {
                 Ok(Flow::Go)
             })?;
             Ok(page)
-        })
-    }
-
-    /// Looks a chat up by its id; the seq is that of its tombstone.
-    ///
-    /// # Errors
-    ///
-    /// [`OfflineError`] if it cannot be read.
-    pub fn find_chat(
-        &mut self,
-        id: &ChatId,
-    ) -> Result<Option<(ChatRef, Option<Seq>)>, OfflineError> {
-        const SQL: &str = "SELECT created_seq, deleted_seq FROM chat WHERE chat_id = ?1";
-        self.read(|db, _| {
-            let found = db
-                .prepare_cached(SQL)?
-                .query_row([id.as_str()], |row| Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?)))
-                .optional()?;
-            Ok(found.and_then(|(created, deleted)| {
-                let chat = ChatRef { id: id.clone(), created: Seq::from_i64(created)? };
-                Some((chat, deleted.and_then(Seq::from_i64)))
-            }))
-        })
-    }
-
-    /// Looks turns up by their id, each with its chat's number and the seq of its end: an id is
-    /// unique within a chat only.
-    ///
-    /// # Errors
-    ///
-    /// [`OfflineError`] if it cannot be read.
-    pub fn find_turns(&mut self, id: &TurnId) -> Result<Vec<FoundTurn>, OfflineError> {
-        self.turns_where("turn_id = ?1", id.as_str())
-    }
-
-    /// Looks assistant's messages up by their id, as the turns that produce them.
-    ///
-    /// # Errors
-    ///
-    /// [`OfflineError`] if it cannot be read.
-    pub fn find_turns_of_message(
-        &mut self,
-        id: &MessageId,
-    ) -> Result<Vec<FoundTurn>, OfflineError> {
-        self.turns_where("message_id = ?1", id.as_str())
-    }
-
-    fn turns_where(&mut self, condition: &str, id: &str) -> Result<Vec<FoundTurn>, OfflineError> {
-        let sql = format!(
-            "SELECT turn.chat, chat_id, started_seq, turn_id, message_id, ended_seq
-             FROM turn JOIN chat ON created_seq = turn.chat
-             WHERE {condition} ORDER BY started_seq LIMIT 100"
-        );
-        self.read(|db, _| {
-            let mut statement = db.prepare_cached(&sql)?;
-            let rows = statement.query_map([id], |row| {
-                let text = |index| row.get::<_, String>(index);
-                let seq = |index| row.get::<_, i64>(index);
-                Ok((seq(0)?, text(1)?, seq(2)?, text(3)?, text(4)?, row.get(5)?))
-            })?;
-            let mut turns = Vec::new();
-            for row in rows {
-                turns.extend(found_turn(row?));
-            }
-            Ok(turns)
         })
     }
 
@@ -372,30 +335,6 @@ impl OfflineLog {
         }
         Ok(result)
     }
-}
-
-/// A turn, as the tables tell it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FoundTurn {
-    /// Its chat.
-    pub chat: ChatRef,
-    /// Its ids and its start.
-    pub turn: TurnRef,
-    /// The seq of its terminal event.
-    pub ended: Option<Seq>,
-}
-
-fn found_turn(row: (i64, String, i64, String, String, Option<i64>)) -> Option<FoundTurn> {
-    let (chat, chat_id, started, turn, message, ended) = row;
-    Some(FoundTurn {
-        chat: ChatRef { id: ChatId::parse(&chat_id).ok()?, created: Seq::from_i64(chat)? },
-        turn: TurnRef {
-            id: TurnId::parse(&turn).ok()?,
-            message: MessageId::parse(&message).ok()?,
-            started: Seq::from_i64(started)?,
-        },
-        ended: ended.and_then(Seq::from_i64),
-    })
 }
 
 /// The last seq of the log, as one transaction sees it.

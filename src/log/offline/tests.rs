@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use scrollback_schema::event::{ChatCreated, UserText};
-use scrollback_schema::{Event, NewEvent};
+use scrollback_schema::{ChatId, Event, MessageId, NewEvent};
 
 use super::*;
 use crate::clock::Clock;
