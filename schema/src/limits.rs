@@ -159,7 +159,22 @@ pub const PROVIDER_TOOL_CALLS_MAX: usize = 256;
 /// Bytes that are read of an endpoint's refusal: its words stand at the beginning.
 pub const PROVIDER_REFUSAL_BYTES_MAX: usize = 64 << 10;
 
+/// Bytes of one line that an agent's process writes: the largest event in JSON, escapes included,
+/// and a file within a replayed session.
+pub const AGENT_LINE_BYTES_MAX: usize = 16 << 20;
+
+/// Bytes of answers that wait for an agent which does not read them.
+pub const AGENT_UNREAD_BYTES_MAX: usize = 1 << 20;
+
+/// Bytes of the conversation so far that an agent without a session of it is told: agents put it
+/// into their context whole.
+pub const AGENT_CONTEXT_BYTES_MAX: usize = 256 << 10;
+
+/// Tool calls of one turn whose names are remembered; later ones have to name themselves.
+pub const AGENT_TOOL_CALLS_MAX: usize = 10_000;
+
 const _: () = {
+    assert!(PAYLOAD_BYTES_MAX < AGENT_LINE_BYTES_MAX, "a line holds the largest event");
     assert!(PROVIDER_FRAME_BYTES_MAX < PAYLOAD_BYTES_MAX, "a frame's text is one event");
     assert!(PAYLOAD_BYTES_MAX <= APPEND_BYTES_MAX, "an append holds its largest event");
     assert!(APPEND_BYTES_MAX < HTTP_BODY_BYTES_MAX, "a body holds its largest append");
