@@ -6,6 +6,7 @@
 //! To add a kind: give it a file, its name in [`KINDS`], a line in [`Providers::build`], and a
 //! table in the README.
 
+mod acp;
 mod anthropic;
 mod conversation;
 mod endpoint;
@@ -161,7 +162,7 @@ impl ProviderError {
 pub const EXTERNAL: &str = "external";
 
 /// The kinds that a table of the configuration can name.
-pub const KINDS: &[&str] = &["anthropic", "openai", "scripted"];
+pub const KINDS: &[&str] = &["acp", "anthropic", "openai", "scripted"];
 
 /// Where secrets come from: asked with the name of an environment variable.
 pub type Secrets<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -196,7 +197,7 @@ impl Providers {
                 let problem = "is the name of producers outside; choose another".to_owned();
                 return Err(ProviderConfigError { name: name.clone(), problem });
             }
-            let provider = build(table, secrets)
+            let provider = build(name, table, secrets)
                 .map_err(|problem| ProviderConfigError { name: name.clone(), problem })?;
             providers.insert(name, provider);
         }
@@ -220,8 +221,13 @@ impl Providers {
 }
 
 /// One provider, or a sentence about its table.
-fn build(table: &toml::Table, secrets: Secrets<'_>) -> Result<Arc<dyn Provider>, String> {
+fn build(
+    name: &str,
+    table: &toml::Table,
+    secrets: Secrets<'_>,
+) -> Result<Arc<dyn Provider>, String> {
     Ok(match table.get("kind").and_then(toml::Value::as_str) {
+        Some("acp") => Arc::new(acp::Acp::build(name, table, secrets)?),
         Some("anthropic") => Arc::new(Model::<anthropic::Anthropic>::new(table, secrets)?),
         Some("openai") => Arc::new(Model::<openai::OpenAi>::new(table, secrets)?),
         Some("scripted") => Arc::new(scripted::Scripted::build(table)?),
