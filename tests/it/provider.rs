@@ -1,5 +1,6 @@
 //! Model providers against endpoints over real sockets: what they say, and how they fail.
 
+mod acp;
 mod anthropic;
 mod bounds;
 mod failures;
