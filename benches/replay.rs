@@ -1,6 +1,7 @@
 //! Reading the log back: all of it, one chat of a large log, and what a reader missed.
 //!
-//! The one chat is found without its projection here: the price of a view file that is missing.
+//! The one chat is found by its projection, as on a server, and without it: the price of a view
+//! file that is missing.
 
 use std::path::Path;
 use std::time::Duration;
@@ -8,9 +9,11 @@ use std::time::Duration;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use scrollback::clock::Clock;
 use scrollback::log::{Append, Log, LogOptions, PageLimits, Scope};
+use scrollback::projector::Projector;
 use scrollback::sqlite::Durability;
 use scrollback_schema::event::{ChatCreated, Custom};
 use scrollback_schema::{ChatId, Event, NewEvent, Seq};
+use scrollback_test_support::wait::eventually;
 
 const N_CHATS: u64 = 64;
 const N_ROUNDS: u64 = 160;
@@ -53,6 +56,20 @@ fn read(log: &Log, scope: &Scope, after: Seq) -> u64 {
     n_events
 }
 
+/// Starts the projections, and waits until the events of chats are found by one.
+async fn index(log: &Log) -> Projector {
+    let opened = log.clone();
+    let open = move || Projector::open(opened.dir(), &opened, &Clock::System);
+    let projector = tokio::task::spawn_blocking(open).await.expect("a thread ends well");
+    let projector = projector.expect("the views can be made");
+    let is_behind = || projector.status().iter().any(|view| view.lag_events > 0);
+    eventually("every view to have caught up", || {
+        std::future::ready((!is_behind()).then_some(()))
+    })
+    .await;
+    projector
+}
+
 fn replay(c: &mut Criterion) {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
@@ -75,6 +92,11 @@ fn replay(c: &mut Criterion) {
     group.bench_function("one chat of 64, by a walk", |b| {
         b.iter(|| assert_eq!(read(&log, &Scope::Chat(Seq::ZERO.next()), Seq::ZERO), n_one));
     });
+    let projector = runtime.block_on(index(&log));
+    group.bench_function("one chat of 64, by its index", |b| {
+        b.iter(|| assert_eq!(read(&log, &Scope::Chat(Seq::ZERO.next()), Seq::ZERO), n_one));
+    });
+    runtime.block_on(projector.close());
     group.throughput(Throughput::Elements(100));
     let after = Seq::ZERO.plus(n_all - 100);
     group.bench_function("100 missed events", |b| {
