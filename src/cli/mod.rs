@@ -17,6 +17,7 @@ mod range;
 mod rebuild;
 mod replay;
 mod serve;
+mod stream;
 mod tail;
 mod verify;
 
