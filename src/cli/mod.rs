@@ -13,6 +13,7 @@ mod import;
 mod inspect;
 mod output;
 mod preview;
+mod providers;
 mod range;
 mod rebuild;
 mod replay;
@@ -82,6 +83,8 @@ enum Command {
     Serve(serve::Serve),
     Demo(demo::Demo),
     #[command(subcommand)]
+    Providers(providers::Providers),
+    #[command(subcommand)]
     Inspect(inspect::Inspect),
     Verify(verify::Verify),
     Rebuild(rebuild::Rebuild),
@@ -116,6 +119,7 @@ fn run(cli: &Cli, out: &mut Out) -> anyhow::Result<Exit> {
     match &cli.command {
         Command::Serve(args) => serve::run(data, args),
         Command::Demo(args) => demo::run(data, args),
+        Command::Providers(args) => providers::run(args, out),
         Command::Inspect(args) => inspect::run(data, args, out),
         Command::Verify(args) => verify::run(data, args, out),
         Command::Rebuild(args) => rebuild::run(data, args, out),

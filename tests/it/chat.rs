@@ -1,0 +1,3 @@
+//! `chat` and `providers` as a person has them: the real program beside a real server.
+
+mod providers;
