@@ -4,6 +4,7 @@
 //! the modules below it, which know nothing of terminals.
 
 mod backup;
+mod chat;
 mod demo;
 mod exit;
 mod export;
@@ -45,6 +46,7 @@ use output::{Format, Out};
 Examples:
   scrollback demo                      See it work: a sample chat, live, in a fresh directory
   scrollback serve                     Run the server on ./scrollback-data
+  scrollback chat \"What is new?\"       Ask a model or an agent, and read along
   scrollback inspect chats             List the chats, whether the server runs or not
   scrollback inspect events --follow   Watch events as they are committed
   scrollback verify                    Prove that the log is whole
@@ -82,6 +84,7 @@ impl Global {
 enum Command {
     Serve(serve::Serve),
     Demo(demo::Demo),
+    Chat(chat::Chat),
     #[command(subcommand)]
     Providers(providers::Providers),
     #[command(subcommand)]
@@ -119,6 +122,7 @@ fn run(cli: &Cli, out: &mut Out) -> anyhow::Result<Exit> {
     match &cli.command {
         Command::Serve(args) => serve::run(data, args),
         Command::Demo(args) => demo::run(data, args),
+        Command::Chat(args) => chat::run(args, out),
         Command::Providers(args) => providers::run(args, out),
         Command::Inspect(args) => inspect::run(data, args, out),
         Command::Verify(args) => verify::run(data, args, out),
