@@ -17,7 +17,9 @@ use crate::http::{self, App, AppParts, Listener, Metrics};
 use crate::log::{Log, LogOptions};
 use crate::projector::Projector;
 use crate::provider::Providers;
+use crate::read_model::ReadModelError;
 use crate::sqlite::Durability;
+use crate::turn::TurnsError;
 
 /// Where the server listens unless it is told otherwise: this machine only.
 pub(super) const LISTEN_DEFAULT: SocketAddr =
@@ -25,6 +27,9 @@ pub(super) const LISTEN_DEFAULT: SocketAddr =
 
 /// How often turns are looked for whose producer has fallen silent.
 const SWEEP: Duration = Duration::from_millis(250);
+
+/// Between two looks whether a view has been built.
+const VIEW_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serve the log over HTTP
 ///
@@ -132,6 +137,31 @@ pub(super) struct Server {
     drain: Duration,
 }
 
+/// Lets queues and schedules of the process before this one go on.
+///
+/// They are read from views, of which one may be built anew just now; that takes a while on a large
+/// log, and nothing else waits for it.
+async fn go_on(app: App) -> Result<(), TurnsError> {
+    while let Err(error) = app.turns().resume().await {
+        wait_for_views(error).await?;
+    }
+    while let Err(error) = app.schedules().start().await {
+        wait_for_views(error).await?;
+    }
+    Ok(())
+}
+
+async fn wait_for_views(error: TurnsError) -> Result<(), TurnsError> {
+    match error {
+        TurnsError::ReadModel(ReadModelError::Behind { projection, lag_events }) => {
+            tracing::warn!(projection, lag_events, "queues and schedules wait for a view");
+            tokio::time::sleep(VIEW_PAUSE).await;
+            Ok(())
+        }
+        other => Err(other),
+    }
+}
+
 impl Server {
     /// Opens the log and its views, finishes what a dead process began, and starts the workers.
     pub(super) async fn open(
@@ -167,8 +197,6 @@ impl Server {
             drain,
         };
         server.finish_erasures().await?;
-        server.app.turns().resume().await?;
-        server.app.schedules().start().await?;
         Ok(server)
     }
 
@@ -191,6 +219,15 @@ impl Server {
     /// Serves until the app is stopped, then closes turns, the views and the log in order.
     pub(super) async fn serve(self, listener: Listener) {
         let sweeper = tokio::spawn(sweep(self.log.clone()));
+        let going_on = tokio::spawn({
+            let app = self.app.clone();
+            async move {
+                if let Err(error) = go_on(app).await {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::error!(error, "queues and schedules do not go on until a restart");
+                }
+            }
+        });
         let (turns, stopping) = (self.app.turns().clone(), self.app.stopping());
         let close_turns = async {
             stopping.await;
@@ -198,6 +235,7 @@ impl Server {
         };
         tokio::join!(http::serve(listener, self.app, self.drain), close_turns);
         sweeper.abort();
+        going_on.abort();
         self.projector.close().await;
         self.log.close().await;
     }

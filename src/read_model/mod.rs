@@ -114,6 +114,10 @@ impl ReadModel {
 
     /// Waits until a read as of `as_of` has little to fold on top of these views.
     async fn ready(&self, views: &[&View], as_of: Seq) -> Result<(), ReadModelError> {
+        // As if a large view were being built anew.
+        fail::fail_point!("view-behind", |_| {
+            Err(ReadModelError::Behind { projection: "any", lag_events: 0 })
+        });
         for view in views {
             let lag = |seen: Seq| as_of.get().saturating_sub(seen.get());
             let done = view

@@ -81,6 +81,24 @@ async fn after_a_kill_the_turn_is_closed_and_its_queue_goes_on() {
     goes_on(&Client::new(server.base_url()), &started, &request, "restart").await;
 }
 
+#[cfg(feature = "failpoints")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_view_that_is_being_built_does_not_keep_a_server_from_starting() {
+    let dir = TempDir::new(env!("CARGO_TARGET_TMPDIR"), "restart");
+    let options = options(&dir, "");
+    let server = Server::start_well(&options);
+    let (started, request) = busy(&Client::new(server.base_url())).await;
+    server.kill();
+    let behind = options.env("FAILPOINTS", "view-behind=3*return->off");
+    let server = Server::start_well(&behind);
+    let client = Client::new(server.base_url());
+    eventually("the views to be there", async || {
+        (client.get("/v1/chats/c1/status").await.status == 200).then_some(())
+    })
+    .await;
+    goes_on(&client, &started, &request, "restart").await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn asked_to_stop_a_server_ends_its_turns_and_keeps_the_queue() {
     let dir = TempDir::new(env!("CARGO_TARGET_TMPDIR"), "restart");
