@@ -63,10 +63,8 @@ async fn index(log: &Log) -> Projector {
     let projector = tokio::task::spawn_blocking(open).await.expect("a thread ends well");
     let projector = projector.expect("the views can be made");
     let is_behind = || projector.status().iter().any(|view| view.lag_events > 0);
-    eventually("every view to have caught up", || {
-        std::future::ready((!is_behind()).then_some(()))
-    })
-    .await;
+    eventually("every view to have caught up", || std::future::ready((!is_behind()).then_some(())))
+        .await;
     projector
 }
 

@@ -229,8 +229,8 @@ mod tests {
             "listen = '127.0.0.1:9'\ndata = 'd'\ndurability = 'process'\nlease_ms = 100\n\
              drain_ms = 0\ndefault_provider = 'local'\n\
              [turns]\nrunning_max = 2\noutput_bytes_max = 3\nshutdown_grace_ms = 4\n\
-             stop_grace_ms = 5\nschedule_late_max_ms = 11\nconnect_timeout_ms = 6\nfirst_token_timeout_ms = 7\n\
-             idle_timeout_ms = 8\ntotal_timeout_ms = 9\n\
+             stop_grace_ms = 5\nschedule_late_max_ms = 11\nconnect_timeout_ms = 6\n\
+             first_token_timeout_ms = 7\nidle_timeout_ms = 8\ntotal_timeout_ms = 9\n\
              [providers.local]\nkind = 'openai'\nbase_url = 'http://x/v1'\n\
              idle_timeout_ms = 10\n[providers.z]\n",
         )

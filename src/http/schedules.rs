@@ -1,7 +1,7 @@
 //! Schedules: made, shown, changed, paused, removed and run at once; firing them is `turn`'s.
 //!
-//! A schedule's id is its own within its chat. Calls that write name the chat in their body, so that
-//! an idempotency key covers it; calls that read name it in their query.
+//! A schedule's id is its own within its chat. Calls that write name the chat in their body, so
+//! that an idempotency key covers it; calls that read name it in their query.
 
 use axum::body::Body;
 use axum::extract::State;

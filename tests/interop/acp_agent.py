@@ -1,4 +1,4 @@
-"""An agent over the library agent-client-protocol: it says what it is told, and what it is set to."""
+"""An agent over the library agent-client-protocol: says what it is told and what it is set to."""
 
 import asyncio
 from uuid import uuid4

@@ -1,5 +1,6 @@
 //! kill -9 while schedules fire: for each due time, the log says once that a turn started, with
-//! that turn, or once that it did not; and a restart with another configuration says what it misses.
+//! that turn, or once that it did not; and a restart with another configuration says what it
+//! misses.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

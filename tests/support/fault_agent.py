@@ -11,7 +11,8 @@ an object with one key:
   ask_all [..]  asks several things at once   write TEXT   writes this line as it is
   flood N       writes N bytes of one line    deaf N       asks N times, and reads nothing
   child X       starts a process that sleeps, and says its id
-  cancelled X   waits for session/cancel      hang X       never goes on (deaf to SIGTERM, if "hard")
+  cancelled X   waits for session/cancel      hang X       never goes on
+                                                           (deaf to SIGTERM, if "hard")
   exit N        exits                         stderr TEXT  writes to stderr
 
 Every message that it hears is appended to the file that AGENT_LOG names, a line each.

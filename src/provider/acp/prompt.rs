@@ -93,8 +93,9 @@ mod tests {
              What follows is the user's new message."
         );
         assert_eq!(asked["text"], "three");
-        assert_eq!(blocks(&history, Memory::Kept), [asked.clone()]);
-        assert_eq!(blocks(&history[3..], Memory::None), [asked.clone()]);
+        let alone = std::slice::from_ref(asked);
+        assert_eq!(blocks(&history, Memory::Kept), alone);
+        assert_eq!(blocks(&history[3..], Memory::None), alone);
     }
 
     #[test]

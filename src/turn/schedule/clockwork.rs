@@ -1,4 +1,5 @@
-//! The one task that waits for the time of the next run, and looks at the chats whose time has come.
+//! The one task that waits for the time of the next run, and looks at the chats whose time has
+//! come.
 
 use std::collections::HashMap;
 use std::sync::Arc;

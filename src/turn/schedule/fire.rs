@@ -1,9 +1,9 @@
 //! One look at a chat: what is due starts, or the log says why not.
 //!
 //! A chat runs one turn at a time: a run that is due waits until the chat is idle, behind what
-//! people have queued. It waits in no queue of its own: its schedule stays due, and what becomes due
-//! meanwhile is missed by it. A run that cannot start within the configured time is given up, which
-//! the log says; so are those that were due while no server ran.
+//! people have queued. It waits in no queue of its own: its schedule stays due, and what becomes
+//! due meanwhile is missed by it. A run that cannot start within the configured time is given up,
+//! which the log says; so are those that were due while no server ran.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -2,10 +2,14 @@
 
 use super::program::{Ended, PROGRAM};
 
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 21] = [
     "",
     "serve",
     "demo",
+    "chat",
+    "providers",
+    "providers list",
+    "providers check",
     "inspect",
     "inspect chats",
     "inspect events",
@@ -40,7 +44,7 @@ fn the_help_of_every_command_changes_only_when_that_is_meant() {
 
 #[test]
 fn every_command_is_in_the_help_that_is_tested() {
-    for group in ["", "inspect"] {
+    for group in ["", "inspect", "providers"] {
         let help = help(group, "-h");
         let (_, list) = help.split_once("Commands:\n").unwrap();
         let names = list.lines().take_while(|line| !line.is_empty());

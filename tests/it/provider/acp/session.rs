@@ -132,7 +132,7 @@ async fn a_session_that_is_forgotten_or_anothers_is_opened_anew() {
     assert_failed(&outcome, ErrorCode::ProviderAuth, "log in");
 }
 
-fn session(more: Value) -> Value {
+fn session(more: &Value) -> Value {
     let mut result = json!({"sessionId": "s1"});
     result.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     json!([{ "result": result }])
@@ -161,9 +161,9 @@ async fn the_model_and_the_mode_are_set_by_options_or_by_the_older_calls() {
         {"id": "m", "category": "model", "type": "select", "currentValue": "small"},
         {"id": "mode", "type": "select", "currentValue": "ask"},
     ]});
-    let by_option = json!({"session/new": session(options), "session/set_config_option": done});
+    let by_option = json!({"session/new": session(&options), "session/set_config_option": done});
     let older = json!({"models": {"currentModelId": "small"}, "modes": {"currentModeId": "ask"}});
-    let by_older = json!({"session/new": session(older),
+    let by_older = json!({"session/new": session(&older),
         "session/set_model": done, "session/set_mode": done});
     let silent = json!({"session/set_model": done, "session/set_mode": done});
     let table = "model = 'big'\nmode = 'code'";
@@ -172,14 +172,20 @@ async fn the_model_and_the_mode_are_set_by_options_or_by_the_older_calls() {
             &by_option,
             table,
             None,
-            r#"config_option {"configId":"m","value":"big"} | config_option {"configId":"mode","value":"code"}"#,
+            concat!(
+                r#"config_option {"configId":"m","value":"big"}"#,
+                r#" | config_option {"configId":"mode","value":"code"}"#
+            ),
         ),
         (&by_option, "model = 'small'\nmode = 'ask'", None, ""),
         (
             &by_option,
             table,
             Some("huge"),
-            r#"config_option {"configId":"m","value":"huge"} | config_option {"configId":"mode","value":"code"}"#,
+            concat!(
+                r#"config_option {"configId":"m","value":"huge"}"#,
+                r#" | config_option {"configId":"mode","value":"code"}"#
+            ),
         ),
         (&by_older, table, None, r#"model {"modelId":"big"} | mode {"modeId":"code"}"#),
         (&by_older, "model = 'small'\nmode = 'ask'", None, ""),

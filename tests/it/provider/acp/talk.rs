@@ -93,7 +93,10 @@ async fn a_tool_keeps_its_name_and_its_json_to_the_letter() {
 #[tokio::test]
 async fn usage_is_the_turns_part_of_what_the_session_costs() {
     let cost = |usd: f64| json!({"amount": usd, "currency": "USD"});
-    let usage = |used: u64, cost: Value| json!({"update": {"sessionUpdate": "usage_update", "used": used, "size": 200, "cost": cost}});
+    let usage = |used: u64, cost: Value| {
+        let name = "usage_update";
+        json!({"update": {"sessionUpdate": name, "used": used, "size": 200, "cost": cost}})
+    };
     let prompt = json!([
         usage(50, Value::Null),
         usage(100, cost(1.5)),
