@@ -3,6 +3,7 @@
 mod acp;
 mod anthropic;
 mod bounds;
+mod everybody;
 mod failures;
 mod interop;
 mod recordings;
