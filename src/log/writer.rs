@@ -249,15 +249,16 @@ impl Writer {
                 let recent = Arc::clone(&self.recent);
                 let wakes = self.publish(group, &recent);
                 let n_appends = waiting.len();
-                for (reply, answer) in waiting {
-                    let _ = reply.send(answer);
-                }
-                wakes.wake();
+                // Counted before the answers: who was answered finds it in the metrics.
                 if let Some(observer) = &self.observer
                     && n_events > 0
                 {
                     observer.committed(n_appends, n_events, started.elapsed());
                 }
+                for (reply, answer) in waiting {
+                    let _ = reply.send(answer);
+                }
+                wakes.wake();
                 self.restart_wal_if_wanted();
             }
             Err(failure) => self.fail(failure, &group.batch_id, waiting),
