@@ -25,7 +25,7 @@ use super::session::{Agent, Session, UpdateParams, dismissal};
 use super::settings::Settings;
 use super::update::{Heard, Updates, usage_of_prompt};
 use super::wire::{Broken, Message};
-use crate::clock::Clock;
+use crate::clock::{Clock, ticks};
 use crate::provider::{Answer, Ask, ProviderError, Said, Saying, TurnRequest};
 
 /// Prompts the agent; what it says comes as a stream.
@@ -122,7 +122,7 @@ impl Turn {
             tokio::select! {
                 biased;
                 () = self.stop.cancelled(), if kill_at.is_none() => self.cancel(),
-                () = tokio::time::sleep_until(kill_at.unwrap_or_else(Instant::now)),
+                () = tokio::time::sleep_until(kill_at.unwrap_or_else(ticks)),
                     if kill_at.is_some() => return (None, None),
                 Some((n, answer)) = self.answers.next() => self.answer(n, answer.ok().as_ref()),
                 message = self.agent.receive() => match message {
@@ -135,7 +135,7 @@ impl Turn {
 
     /// Tells the agent to stop; who waits for an answer gets none.
     fn cancel(&mut self) {
-        self.kill_at = Some(Instant::now() + self.settings.cancel_grace);
+        self.kill_at = Some(ticks() + self.settings.cancel_grace);
         self.agent.wire.notify("session/cancel", &json!({"sessionId": self.session.id}));
         let asked: Vec<u64> = self.asked.keys().copied().collect();
         for n in asked {
