@@ -100,6 +100,11 @@ async fn endpoints() -> (Vec<ModelServer>, Vec<Cell>) {
         cells.push(Cell { name, table: at(&server.base_url(), more), expected });
         servers.push(server);
     }
+    (servers, cells)
+}
+
+/// Endpoints that are not there, or speak no TLS.
+async fn unreachable() -> Vec<Cell> {
     // A plain server where TLS is wanted: it answers without having understood a word.
     let plain = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = plain.local_addr().unwrap();
@@ -109,13 +114,12 @@ async fn endpoints() -> (Vec<ModelServer>, Vec<Cell>) {
             let _ = stream.read_to_end(&mut Vec::new()).await;
         }
     });
-    let unreachable = [
+    let cells = [
         ("refused", at("http://127.0.0.1:9/v1", ""), "provider_transport setup retry"),
         ("no-name", at("http://scrollback.invalid/v1", ""), "provider_transport setup retry"),
         ("no-tls", at(&format!("https://{address}/v1"), ""), "provider_transport setup final"),
     ];
-    cells.extend(unreachable.map(|(name, table, expected)| Cell { name, table, expected }));
-    (servers, cells)
+    cells.map(|(name, table, expected)| Cell { name, table, expected }).into()
 }
 
 /// An agent that plays a script.
@@ -169,6 +173,7 @@ async fn failures_of_models_and_agents_are_told_alike_by_everybody() {
     let dir = TempDir::new(env!("CARGO_TARGET_TMPDIR"), "everybody");
     let config = dir.path().join("config.toml");
     let (_endpoints, mut cells) = endpoints().await;
+    cells.extend(unreachable().await);
     cells.extend(agents());
     let table = |cell: &Cell| format!("[providers.{}]\n{}", cell.name, cell.table);
     std::fs::write(&config, cells.iter().map(table).collect::<String>()).unwrap();
