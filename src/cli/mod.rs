@@ -14,6 +14,7 @@ mod import;
 mod inspect;
 mod output;
 mod preview;
+mod provider_flags;
 mod providers;
 mod range;
 mod rebuild;

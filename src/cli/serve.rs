@@ -11,6 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::exit::Exit;
 use super::output::say;
+use super::provider_flags;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::{self, App, AppParts, Listener, Metrics};
@@ -40,6 +41,8 @@ const VIEW_PAUSE: Duration = Duration::from_millis(100);
 Examples:
   scrollback serve
   scrollback serve --data /var/lib/chats --listen 127.0.0.1:8000
+  scrollback serve --provider local.kind=openai --provider local.model=gemma \\
+                   --provider local.base_url=http://127.0.0.1:11434/v1 --default-provider local
   curl -N 'http://127.0.0.1:7878/v1/stream?after_seq=0'")]
 pub(super) struct Serve {
     /// Listen on this address [default: 127.0.0.1:7878]; port 0 takes a free one
@@ -48,6 +51,12 @@ pub(super) struct Serve {
     /// Read settings from this TOML file; flags win over it
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Set one key of a provider's table, such as local.kind=openai; may be given several times
+    #[arg(long = "provider", value_name = "NAME.KEY=VALUE")]
+    providers: Vec<String>,
+    /// Let this provider run the turns that name none
+    #[arg(long, value_name = "NAME")]
+    default_provider: Option<String>,
     /// What an answered append survives [default: full]
     #[arg(long, value_enum)]
     durability: Option<Survives>,
@@ -76,6 +85,8 @@ pub(super) fn run(data: &Path, args: &Serve) -> anyhow::Result<Exit> {
         Some(path) => Config::read(path)?,
         None => Config::default(),
     };
+    let default_provider = args.default_provider.as_deref();
+    provider_flags::apply(&mut config, &args.providers, default_provider)?;
     match args.durability {
         Some(Survives::Full) => config.durability = Durability::Full,
         Some(Survives::Process) => config.durability = Durability::Process,
