@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use scrollback_test_support::client::Client;
+use scrollback_test_support::inspect::events_of_chat;
 use scrollback_test_support::rng::Rng;
 use scrollback_test_support::server::{Server, ServerOptions};
 use scrollback_test_support::temp_dir::TempDir;
@@ -46,14 +46,7 @@ async fn fill(client: Client, chat: String) -> Vec<String> {
 }
 
 fn inspect(data: &Path, chat: &str) -> Vec<Value> {
-    let output = Command::new(PROGRAM)
-        .arg("--data")
-        .arg(data)
-        .args(["inspect", "events", "--json", "--chat", chat])
-        .output()
-        .unwrap();
-    let stdout = String::from_utf8(output.stdout).unwrap();
-    stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    events_of_chat(Path::new(PROGRAM), data, chat)
 }
 
 /// Where each queued message of a chat is, and that every hand-off is whole.

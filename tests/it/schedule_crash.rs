@@ -4,10 +4,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use scrollback_test_support::client::Client;
+use scrollback_test_support::inspect::events_of_chat;
 use scrollback_test_support::rng::Rng;
 use scrollback_test_support::server::{Server, ServerOptions};
 use scrollback_test_support::temp_dir::TempDir;
@@ -42,14 +42,7 @@ fn config(dir: &TempDir, name: &str, turns: &str) -> String {
 }
 
 fn inspect(data: &Path, chat: &str) -> Vec<Value> {
-    let output = Command::new(PROGRAM)
-        .arg("--data")
-        .arg(data)
-        .args(["inspect", "events", "--json", "--chat", chat])
-        .output()
-        .unwrap();
-    let stdout = String::from_utf8(output.stdout).unwrap();
-    stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    events_of_chat(Path::new(PROGRAM), data, chat)
 }
 
 async fn schedule(client: &Client, chat: &str, provider: &str) {

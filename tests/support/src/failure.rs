@@ -7,11 +7,10 @@
 //! let failed = witnesses.assert_failure_seen_everywhere(&started, &expected).await;
 //! ```
 
-use std::process::Command;
-
 use serde_json::Value;
 
 use crate::client::Client;
+use crate::inspect::{inspect, json};
 use crate::server::Server;
 use crate::sse::{Collected, Frame, Resume, SseReader};
 use crate::wait::within;
@@ -134,21 +133,9 @@ impl<'a> Witnesses<'a> {
     }
 
     fn inspect(&self, args: &[&str]) -> String {
-        let output = Command::new(self.server.program())
-            .arg("--data")
-            .arg(self.server.data())
-            .arg("inspect")
-            .args(args)
-            .output()
-            .expect("the program can be started");
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "inspect {args:?}: {stderr}");
-        String::from_utf8(output.stdout).expect("the output is UTF-8")
+        inspect(self.server.program(), self.server.data(), args)
+            .unwrap_or_else(|stderr| panic!("inspect {args:?}: {stderr}"))
     }
-}
-
-fn json(text: &str) -> Value {
-    serde_json::from_str(text).unwrap_or_else(|e| panic!("{e}: {text}"))
 }
 
 fn without_as_of(message: &Value) -> Value {

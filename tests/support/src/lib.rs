@@ -6,7 +6,7 @@
 //! - [`rng`], [`sample`], [`workload`], [`deltas`] and [`recording`] make events;
 //! - [`server`], [`client`] and [`sse`] speak with a running server; [`model_server`] is what a
 //!   provider speaks with, [`peer`] a server that we did not write;
-//! - [`failure`] has everybody tell how a turn failed;
+//! - [`failure`] has everybody tell how a turn failed, [`inspect`] the files what is in them;
 //! - [`left_out`] says loudly what could not be tested here;
 //! - [`wait`] waits for a state, with a deadline; [`temp_dir`] is a directory on a real disk.
 
@@ -18,6 +18,7 @@
 pub mod client;
 pub mod deltas;
 pub mod failure;
+pub mod inspect;
 pub mod left_out;
 pub mod model_server;
 pub mod peer;
