@@ -148,31 +148,6 @@ pub(super) struct Server {
     drain: Duration,
 }
 
-/// Lets queues and schedules of the process before this one go on.
-///
-/// They are read from views, of which one may be built anew just now; that takes a while on a large
-/// log, and nothing else waits for it.
-async fn go_on(app: App) -> Result<(), TurnsError> {
-    while let Err(error) = app.turns().resume().await {
-        wait_for_views(error).await?;
-    }
-    while let Err(error) = app.schedules().start().await {
-        wait_for_views(error).await?;
-    }
-    Ok(())
-}
-
-async fn wait_for_views(error: TurnsError) -> Result<(), TurnsError> {
-    match error {
-        TurnsError::ReadModel(ReadModelError::Behind { projection, lag_events }) => {
-            tracing::warn!(projection, lag_events, "queues and schedules wait for a view");
-            tokio::time::sleep(VIEW_PAUSE).await;
-            Ok(())
-        }
-        other => Err(other),
-    }
-}
-
 impl Server {
     /// Opens the log and its views, finishes what a dead process began, and starts the workers.
     pub(super) async fn open(
@@ -257,6 +232,31 @@ impl Server {
 #[expect(clippy::disallowed_methods, reason = "the command line reads the environment")]
 pub(super) fn secret(name: &str) -> Option<String> {
     std::env::var(name).ok()
+}
+
+/// Lets queues and schedules of the process before this one go on.
+///
+/// They are read from views, of which one may be built anew just now; that takes a while on a large
+/// log, and nothing else waits for it.
+async fn go_on(app: App) -> Result<(), TurnsError> {
+    while let Err(error) = app.turns().resume().await {
+        wait_for_views(error).await?;
+    }
+    while let Err(error) = app.schedules().start().await {
+        wait_for_views(error).await?;
+    }
+    Ok(())
+}
+
+async fn wait_for_views(error: TurnsError) -> Result<(), TurnsError> {
+    match error {
+        TurnsError::ReadModel(ReadModelError::Behind { projection, lag_events }) => {
+            tracing::warn!(projection, lag_events, "queues and schedules wait for a view");
+            tokio::time::sleep(VIEW_PAUSE).await;
+            Ok(())
+        }
+        other => Err(other),
+    }
 }
 
 /// Closes the turns of producers that fell silent, for as long as the server lives.

@@ -20,6 +20,7 @@ use super::chats::List;
 use super::error::{Code, Problem};
 use super::request::{IdempotencyKey, JsonBody, Params, SchedulePath};
 use super::turns::{accepted, with_configured};
+use crate::read_model;
 use crate::turn::{ScheduleError, TurnIds, TurnsError, next_run};
 
 const NAMES: [&str; 5] = ["timing", "prompt", "provider", "model", "paused"];
@@ -243,7 +244,7 @@ pub(crate) async fn list_runs(
     let chat = chat_in(&params)?;
     let as_of_seq = app.log().head().get();
     let schedule = find(&app, &chat, &id).await?;
-    let items = schedule.runs.iter().rev().map(|run| raw(&RunView(run))).collect();
+    let items = schedule.runs.iter().rev().map(|run| read_model::json(&RunView(run))).collect();
     Ok(answer::json(StatusCode::OK, &List { items, next_cursor: None, as_of_seq }))
 }
 
@@ -255,11 +256,7 @@ async fn find(app: &App, chat: &ChatId, id: &ScheduleId) -> Result<Schedule, Pro
 fn shown(app: &App, chat: &ChatId, schedule: &Schedule) -> Box<RawValue> {
     let next = next_run(schedule, app.clock().now()).map(|due| due.at.to_string());
     let fields = [("chat_id", chat.as_str().into()), ("next_run_at", next.into())];
-    with_fields(&raw(&ScheduleView(schedule)), &fields)
-}
-
-fn raw(view: &impl serde::Serialize) -> Box<RawValue> {
-    serde_json::value::to_raw_value(view).expect("a view is made of names, numbers and text")
+    with_fields(&read_model::json(&ScheduleView(schedule)), &fields)
 }
 
 /// The chat that a body names.

@@ -140,6 +140,6 @@ async fn blocking<T: Send + 'static>(
 }
 
 /// The JSON of a row as clients see it.
-fn json(view: &impl Serialize) -> Box<RawValue> {
+pub(crate) fn json(view: &impl Serialize) -> Box<RawValue> {
     serde_json::value::to_raw_value(view).expect("views of rows have string keys and no failures")
 }

@@ -13,7 +13,7 @@ use super::gate::Gate;
 use super::handoff::Open;
 use super::start::Accepted;
 use super::{Shared, TurnsError};
-use crate::log::{Append, Idempotency};
+use crate::log::{Append, Appended, Idempotency};
 
 impl Shared {
     /// Queues a message; in an idle chat it starts at once.
@@ -45,9 +45,9 @@ impl Shared {
             self.choose(Some(name))?;
         }
         let gate = self.gates.enter(&chat).await;
-        let seq = self.change(&chat, vec![Event::QueueEdited(edited)], idempotency).await;
+        let changed = self.change(&chat, vec![Event::QueueEdited(edited)], idempotency).await;
         drop(gate);
-        seq
+        Ok(changed?.last_seq)
     }
 
     /// Removes a queued message; returns the seq of the removal.
@@ -58,9 +58,9 @@ impl Shared {
         idempotency: Option<Idempotency>,
     ) -> Result<Seq, TurnsError> {
         let gate = self.gates.enter(&chat).await;
-        let seq = self.change(&chat, vec![Event::QueueRemoved(removed)], idempotency).await;
+        let changed = self.change(&chat, vec![Event::QueueRemoved(removed)], idempotency).await;
         drop(gate);
-        seq
+        Ok(changed?.last_seq)
     }
 
     /// Removes every queued message; returns how many, and the seq after which the queue is empty.
@@ -88,9 +88,9 @@ impl Shared {
         }
         let n = removed.len();
         let kept = idempotency.map(|kept| Idempotency { receipt: n.to_string(), ..kept });
-        let seq = self.change(&chat, removed, kept).await?;
+        let changed = self.change(&chat, removed, kept).await?;
         drop(gate);
-        Ok((n, seq))
+        Ok((n, changed.last_seq))
     }
 
     /// Sends a queued message now: it becomes the first, and the open turn makes way.
@@ -103,10 +103,7 @@ impl Shared {
         self.may_take_work()?;
         let gate = self.gates.enter(&chat).await;
         let found = self.chat(&chat).await?;
-        let events = vec![NewEvent::of_chat(Event::QueueSendNow(now))];
-        let mut append = Append::new(chat, events)?;
-        append.idempotency = idempotency;
-        let appended = self.log.append(append).await?;
+        let appended = self.change(&chat, vec![Event::QueueSendNow(now)], idempotency).await?;
         if appended.replayed.is_none() {
             self.make_way(&gate, &found).await?;
         }
@@ -118,11 +115,11 @@ impl Shared {
         chat: &ChatId,
         events: Vec<Event>,
         idempotency: Option<Idempotency>,
-    ) -> Result<Seq, TurnsError> {
+    ) -> Result<Appended, TurnsError> {
         let events = events.into_iter().map(NewEvent::of_chat).collect();
         let mut append = Append::new(chat.clone(), events)?;
         append.idempotency = idempotency;
-        Ok(self.log.append(append).await?.last_seq)
+        Ok(self.log.append(append).await?)
     }
 
     /// Lets what waits first start at once: the open turn is interrupted for it.
