@@ -19,7 +19,7 @@ use scrollback_schema::{ChatId, MessageId, Millis, Recorded, Seq, TurnId};
 use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::json::Raw;
+use crate::json::{Raw, UsageJson};
 use crate::message::{StreamStatus, UsageTotal};
 use crate::{CannotApply, Projection, Reads, Touch, touches_chat};
 
@@ -315,7 +315,9 @@ impl Serialize for ChatView<'_> {
         out.serialize_field("created_at", &chat.created_at.to_string())?;
         out.serialize_field("last_activity_at", &chat.last_activity_at.to_string())?;
         out.serialize_field("unread", &chat.unread)?;
-        out.serialize_field("open_turn", &chat.open_turn.as_ref().map(OpenTurnView))?;
+        let open_turn = chat.open_turn.as_ref();
+        let open_turn = open_turn.map(|turn| OpenTurnOfChat { turn, before: chat.ended_usage });
+        out.serialize_field("open_turn", &open_turn)?;
         let last_turn_status = chat.last_turn_status.map(StreamStatus::name);
         out.serialize_field("last_turn_status", &last_turn_status)?;
         out.serialize_field("counts", &CountsView(chat.counts))?;
@@ -332,14 +334,35 @@ pub struct OpenTurnView<'a>(pub &'a OpenTurn);
 impl Serialize for OpenTurnView<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut out = serializer.serialize_struct("OpenTurn", 5)?;
-        out.serialize_field("turn_id", self.0.turn_id.as_str())?;
-        out.serialize_field("message_id", self.0.message_id.as_str())?;
-        out.serialize_field("started_seq", &self.0.started_seq.get())?;
-        out.serialize_field("started_at", &self.0.started_at.to_string())?;
-        let stop_requested_at = self.0.stop_requested_at.map(|at| at.to_string());
-        out.serialize_field("stop_requested_at", &stop_requested_at)?;
+        serialize_open_turn(&mut out, self.0)?;
         out.end()
     }
+}
+
+/// An open turn in its chat, with what a client that folds on by itself needs for the chat's usage.
+struct OpenTurnOfChat<'a> {
+    turn: &'a OpenTurn,
+    /// Tokens and money of the turns before.
+    before: ChatUsage,
+}
+
+impl Serialize for OpenTurnOfChat<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut out = serializer.serialize_struct("OpenTurn", 7)?;
+        serialize_open_turn(&mut out, self.turn)?;
+        out.serialize_field("usage", &UsageJson(&self.turn.usage))?;
+        out.serialize_field("usage_before", &ChatUsageView(self.before))?;
+        out.end()
+    }
+}
+
+fn serialize_open_turn<S: SerializeStruct>(out: &mut S, turn: &OpenTurn) -> Result<(), S::Error> {
+    out.serialize_field("turn_id", turn.turn_id.as_str())?;
+    out.serialize_field("message_id", turn.message_id.as_str())?;
+    out.serialize_field("started_seq", &turn.started_seq.get())?;
+    out.serialize_field("started_at", &turn.started_at.to_string())?;
+    let stop_requested_at = turn.stop_requested_at.map(|at| at.to_string());
+    out.serialize_field("stop_requested_at", &stop_requested_at)
 }
 
 struct CountsView(Counts);

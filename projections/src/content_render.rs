@@ -12,6 +12,11 @@
 //! - `{"type":"assistant_text","text":"\n\nError: …","error":{code,message,phase,retryable}}`: the
 //!   very last entry of a failed turn, and only of such a one.
 //!
+//! `tail` says how an open message goes on, so that a client folds the events after a snapshot by
+//! itself: the next delta of the type `tail.type` belongs to the last entry of that type, or begins
+//! it if `tail.is_empty`; any other begins an entry. The last `tail.held_bytes` of UTF-8 of that
+//! entry may yet turn out to be a tag of suggestions.
+//!
 //! Approvals and questions have no entry: while they are pending they are rows of
 //! [`request`](crate::request), and what came of one shows in the tool call that waited for it.
 
@@ -25,7 +30,7 @@ use serde::{Serialize, Serializer};
 use crate::json::{
     AttachmentJson, FailureJson, Joined, List, PlanEntryJson, Raw, UsageJson, entry_if_some,
 };
-use crate::message::{Failure, Message, Part, Role, StreamStatus, Text, Tool};
+use crate::message::{Failure, Message, OpenEnd, Part, Role, StreamStatus, Text, Tool};
 
 /// A message as clients see it.
 ///
@@ -72,12 +77,13 @@ impl Serialize for MessageView<'_> {
         let head = self.0.head();
         let turn = head.turn.as_ref();
         let is_open = head.status == StreamStatus::InProgress;
-        let mut out = serializer.serialize_struct("Message", 21)?;
+        let mut out = serializer.serialize_struct("Message", 22)?;
         out.serialize_field("id", head.id.as_str())?;
         out.serialize_field("chat_id", head.chat_id.as_str())?;
         out.serialize_field("role", head.role.name())?;
         out.serialize_field("content_text", &self.0.content_text())?;
         out.serialize_field("content_render", &self.0.content_render())?;
+        out.serialize_field("tail", &self.0.open_end().map(OpenEndJson))?;
         out.serialize_field("stream_status", head.status.name())?;
         let turn_id = turn.map(|turn| turn.id.as_str());
         out.serialize_field("active_stream_id", &turn_id.filter(|_| is_open))?;
@@ -127,6 +133,20 @@ impl Serialize for ContentRender<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut out = serializer.serialize_struct("ContentRender", 1)?;
         out.serialize_field("events", &Entries(self.0))?;
+        out.end()
+    }
+}
+
+struct OpenEndJson(OpenEnd);
+
+impl Serialize for OpenEndJson {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let OpenEnd { is_thinking, is_empty, held_bytes } = self.0;
+        let mut out = serializer.serialize_struct("Tail", 3)?;
+        let entry_type = if is_thinking { "assistant_thinking" } else { "assistant_text" };
+        out.serialize_field("type", entry_type)?;
+        out.serialize_field("is_empty", &is_empty)?;
+        out.serialize_field("held_bytes", &held_bytes)?;
         out.end()
     }
 }

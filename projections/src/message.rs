@@ -26,7 +26,7 @@ use scrollback_schema::{Body, Recorded};
 
 pub use head::{Failure, Head, Role, StreamStatus, TurnHead, UsageTotal};
 pub use stored::{Change, Chunk, LoadError, PartKind};
-pub use text::Text;
+pub use text::{OpenEnd, Text};
 pub use tool::{Tool, ToolStatus};
 
 use crate::{CannotApply, MessageKey, Projection, Reads, Touch};
@@ -96,6 +96,11 @@ impl Message {
     pub fn parts(&self) -> impl Iterator<Item = &Part> {
         assert!(self.is_whole, "a message is shown when all of it was loaded");
         self.parts.values()
+    }
+
+    /// How the message goes on if the next delta belongs to a part that there is.
+    pub fn open_end(&self) -> Option<OpenEnd> {
+        self.head.tail.as_ref().map(text::Tail::open_end)
     }
 
     /// The joined text, without suggestions and without the failure of the turn: what a model is

@@ -36,6 +36,17 @@ pub(super) struct Tail {
     pub(super) scan: Scan,
 }
 
+/// What a fold that has the text of a message needs to know besides, to go on with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OpenEnd {
+    /// Whether it is thinking that goes on, or text.
+    pub is_thinking: bool,
+    /// Whether the part has no text so far, or lost all of it to a tag.
+    pub is_empty: bool,
+    /// Bytes at the end that a tag may take away.
+    pub held_bytes: u64,
+}
+
 /// The two sorts of text that come in deltas.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Voice {
@@ -154,6 +165,14 @@ impl Tail {
     /// The tail of a part that begins.
     pub(super) fn new(part: u32, voice: Voice) -> Tail {
         Tail { part, voice, n_chunks: 0, bytes: 0, needed_from: 0, scan: Scan::default() }
+    }
+
+    pub(super) fn open_end(&self) -> OpenEnd {
+        OpenEnd {
+            is_thinking: self.voice == Voice::Thinking,
+            is_empty: self.bytes == 0,
+            held_bytes: self.scan.open_since().map_or(0, |start| self.bytes - start),
+        }
     }
 
     /// Appends a delta to the part; the suggestions, if a tag that holds some was closed in it.

@@ -109,6 +109,10 @@ impl Shown {
                     content_render: raw(&message.content_render()),
                 })
             }),
+            "tails" => self.of_messages(|message| {
+                let view = serde_json::to_value(message.view()).unwrap();
+                raw(&serde_json::json!({ "id": view["id"], "tail": view["tail"] }))
+            }),
             "chats" => self.of_chats(&self.chats, |blob| raw(&Chat::decode(blob).unwrap().view())),
             "queue" => self.of_chats(&self.queue, |blob| {
                 let items = Queue::decode(blob).unwrap().items;
