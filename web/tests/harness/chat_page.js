@@ -1,0 +1,119 @@
+// The chat page as its user finds it: by roles, names, and what its elements say of themselves.
+//
+// The only file that knows how that page is marked up; what must be seen there is the tests' to say.
+
+import { sameText, until } from "./until.js";
+
+/** @typedef {import("playwright-core").Page} Page */
+
+/** A text without its white space: what a paragraph and a line break are, is up to the page. */
+export const letters = (/** @type {string} */ text) => text.replace(/\s+/g, "");
+
+/** A tab with the chat page. */
+export class ChatPage {
+  /**
+   * @param {Page} page
+   * @param {import("./browser.js").Device} device
+   */
+  constructor(page, device) {
+    this.page = page;
+    this.device = device;
+  }
+
+  /**
+   * Opens a tab, with a chat in it.
+   *
+   * @param {import("./browser.js").Device} device
+   * @param {string} [chatId]
+   */
+  static async open(device, chatId) {
+    const page = await device.tab(chatId ? `/?chat=${encodeURIComponent(chatId)}` : "/");
+    return new ChatPage(page, device);
+  }
+
+  /** A message. */
+  message(/** @type {string} */ messageId) {
+    return this.page.locator(`[data-message-id="${messageId}"]`);
+  }
+
+  /** What a message says, as far as its text entries go. */
+  async text(/** @type {string} */ messageId) {
+    const entries = this.message(messageId).locator('[data-entry="assistant_text"]');
+    return letters((await entries.allTextContents()).join(""));
+  }
+
+  /** What a message's blocks of code say, to the last space. */
+  async code(/** @type {string} */ messageId) {
+    return (await this.message(messageId).locator("pre code").allTextContents()).join("");
+  }
+
+  /** `in_progress`, `completed`, `failed` or `interrupted`, as the message says of itself. */
+  status(/** @type {string} */ messageId) {
+    return this.message(messageId).getAttribute("data-status");
+  }
+
+  /** The phase of the connection, as the head shows it. */
+  phase() {
+    return this.page.locator("[data-phase]").first().getAttribute("data-phase");
+  }
+
+  /** Waits until a message shows a piece of its text. */
+  async shows(/** @type {string} */ messageId, /** @type {string} */ piece, deadlineMs = 15_000) {
+    const wanted = letters(piece);
+    const look = async () => (await this.text(messageId)).includes(wanted);
+    await until(`the message shows ${JSON.stringify(piece)}`, look, deadlineMs);
+  }
+
+  /**
+   * Waits until a message has a status, then compares its text with the log's.
+   *
+   * @param {import("./api.js").Api} api
+   * @param {import("./api.js").Turn} turn
+   * @param {string} [status]
+   * @param {number} [deadlineMs]
+   */
+  async endsAsTheLog(api, turn, status = "completed", deadlineMs = 20_000) {
+    const { chatId, messageId } = turn;
+    const row = await api.get(`/v1/chats/${chatId}/messages/${messageId}`);
+    const logged = row["message"] ?? row;
+    const said = logged["content_render"].events.filter(
+      (/** @type {any} */ entry) => entry.type === "assistant_text" && !entry.error,
+    );
+    const expected = said.map((/** @type {any} */ entry) => entry.text).join("");
+    const isThere = async () => (await this.status(messageId)) === status;
+    await until(`the message of ${chatId} is ${status}`, isThere, deadlineMs);
+    const plain = expected.replace(/^```\w*\n|```$/gm, "");
+    const isWhole = async () => {
+      sameText(await this.text(messageId), letters(plain), `message of ${chatId}`);
+      return true;
+    };
+    // The last frame may still be on its way to the screen.
+    await until("the page shows the text of the log", isWhole, 3_000);
+  }
+
+  /** Opens a chat from the list. */
+  async choose(/** @type {string} */ chatId) {
+    await this.page.locator(`[data-chat-id="${chatId}"]`).first().click();
+  }
+
+  /** A button by the beginning of its name. */
+  button(/** @type {string} */ name) {
+    return this.page.getByRole("button", { name: new RegExp(`^${name}`, "i") });
+  }
+
+  /** Where the user writes. */
+  get composer() {
+    return this.page.getByRole("textbox", { name: /message/i });
+  }
+
+  /** Writes and sends a message. */
+  async send(/** @type {string} */ text) {
+    await this.composer.fill(text);
+    await this.composer.press("Enter");
+  }
+
+  /** Says that this browser has the one stream that it may have. */
+  async hasOneStream() {
+    await until("there is one stream a browser", () => this.device.streams === 1);
+  }
+}

@@ -1,0 +1,72 @@
+// What a test file plays in: a server, a browser program, and the devices that it asks for.
+//
+// Everything that was opened is closed by `close`, which also tells what the pages did wrong.
+
+import { setTimeout as pause } from "node:timers/promises";
+import { Device, launch } from "./browser.js";
+import { Scrollback } from "./scrollback.js";
+import { until } from "./until.js";
+
+/** Milliseconds between two deltas: that of a fast model. */
+const DELTA_EVERY_MS = 10;
+
+/** A server, and browsers around it. */
+export class Scene {
+  /** @type {Device[]} */
+  #devices = [];
+
+  /**
+   * @param {Scrollback} server
+   * @param {import("playwright-core").Browser} browser
+   */
+  constructor(server, browser) {
+    this.server = server;
+    this.browser = browser;
+  }
+
+  /** @param {{ script?: string, importing?: string }} [options] See `Scrollback.start`. */
+  static async open(options) {
+    const [server, browser] = await Promise.all([Scrollback.start(options), launch()]);
+    return new Scene(server, browser);
+  }
+
+  get api() {
+    return this.server.api;
+  }
+
+  /** A browser of its own. */
+  async device(/** @type {import("./browser.js").DeviceOptions} */ options = {}) {
+    const device = await Device.new(this.browser, this.server.port, options);
+    this.#devices.push(device);
+    return device;
+  }
+
+  /** A chat with an open turn. */
+  async turn(/** @type {string} */ chatId, text = "Tell me all of it.") {
+    await this.api.createChat(chatId);
+    return this.api.turn(chatId, text);
+  }
+
+  /**
+   * Says deltas at a model's pace, through a crash of the server if need be: an append without an
+   * answer is repeated, and its numbers make that harmless.
+   *
+   * @param {import("./api.js").Turn} turn
+   * @param {string[]} deltas
+   * @param {number} [everyMs]
+   */
+  async speak(turn, deltas, everyMs = DELTA_EVERY_MS) {
+    for (const delta of deltas) {
+      await until("a delta is stored", () => turn.say(this.api, delta), 60_000);
+      await pause(everyMs);
+    }
+  }
+
+  /** Ends everything. */
+  async close() {
+    const ends = await Promise.allSettled(this.#devices.map((device) => device.close()));
+    await this.browser.close();
+    await this.server.stop();
+    for (const end of ends) if (end.status === "rejected") throw end.reason;
+  }
+}
