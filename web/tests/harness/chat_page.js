@@ -1,6 +1,6 @@
 // The chat page as its user finds it: by roles, names, and what its elements say of themselves.
 //
-// The only file that knows how that page is marked up; what must be seen there is the tests' to say.
+// The only file that knows how that page is marked up; what must be seen is the tests' to say.
 
 import { sameText, until } from "./until.js";
 
@@ -89,6 +89,18 @@ export class ChatPage {
     };
     // The last frame may still be on its way to the screen.
     await until("the page shows the text of the log", isWhole, 3_000);
+  }
+
+  /** Scrolls to the oldest message that is there. */
+  async toTop() {
+    await this.page.getByRole("log").evaluate((column) => column.scrollTo({ top: 0 }));
+  }
+
+  /** Scrolls to the newest message. */
+  async toBottom() {
+    await this.page
+      .getByRole("log")
+      .evaluate((column) => column.scrollTo({ top: column.scrollHeight }));
   }
 
   /** Opens a chat from the list. */

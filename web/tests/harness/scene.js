@@ -24,7 +24,7 @@ export class Scene {
     this.browser = browser;
   }
 
-  /** @param {{ script?: string, importing?: string }} [options] See `Scrollback.start`. */
+  /** @param {Parameters<typeof Scrollback.start>[0]} [options] */
   static async open(options) {
     const [server, browser] = await Promise.all([Scrollback.start(options), launch()]);
     return new Scene(server, browser);

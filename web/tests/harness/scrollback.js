@@ -2,12 +2,13 @@
 //
 // What is said to it is `api.js`; what stands between it and a browser is `proxy.js`.
 
-import { spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { access, mkdtemp, rm } from "node:fs/promises";
+import { access, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { Api } from "./api.js";
 
 /** The root of the repository. */
@@ -42,9 +43,11 @@ export class Scrollback {
   /**
    * Starts one on a free port.
    *
-   * @param {{ script?: string }} [options] `script`: the file that the scripted provider plays.
+   * @param {object} [options]
+   * @param {string} [options.script] The file that the scripted provider plays.
+   * @param {object[]} [options.importing] Envelopes of the log that it starts with.
    */
-  static async start({ script } = {}) {
+  static async start({ script, importing } = {}) {
     const server = new Scrollback();
     await access(binary()).catch(() => {
       throw new Error(`${binary()} is missing: cargo build --workspace --all-features --locked`);
@@ -52,8 +55,15 @@ export class Scrollback {
     server.#dir = await mkdtemp(join(tmpdir(), "scrollback-web-"));
     const agent = ["--provider", "agent.kind=scripted", "--default-provider", "agent"];
     if (script) server.#flags = [...agent, "--provider", `agent.script=${script}`];
+    if (importing) await server.#import(importing);
     await server.#launch();
     return server;
+  }
+
+  async #import(/** @type {object[]} */ envelopes) {
+    const file = join(this.#dir, "log.ndjson");
+    await writeFile(file, envelopes.map((envelope) => `${JSON.stringify(envelope)}\n`).join(""));
+    await promisify(execFile)(binary(), ["--data", join(this.#dir, "data"), "import", file]);
   }
 
   get port() {
