@@ -7,7 +7,7 @@
  * it was folded before, is left to `state.js`.
  */
 
-import { appendPiece, heldBytes, scanAgain } from "./tag.js";
+import { append, emptyText, heldBytes, textOf } from "./tag.js";
 import { addUsage, noUsage } from "./usage.js";
 
 /** @typedef {import("../wire.js").Envelope} Envelope */
@@ -17,12 +17,12 @@ import { addUsage, noUsage } from "./usage.js";
 /** @typedef {import("../wire.js").ToolPayload} ToolPayload */
 
 /**
- * How far a tag was read in the text that a row ends with: what `tail.held_bytes` says, kept so
- * that it need not be read again. A row without an entry here is read once.
+ * The texts that rows folded here go on with: how far a tag was read in them, and more than
+ * `tail.held_bytes` says. A row without an entry here is read once.
  *
- * @type {WeakMap<MessageRow, import("./tag.js").Scan>}
+ * @type {WeakMap<MessageRow, import("./tag.js").GrowingText>}
  */
-const scans = new WeakMap();
+const texts = new WeakMap();
 
 /** The events that go into a message that there is. */
 const CONTENT = new Set([
@@ -133,8 +133,8 @@ export function foldMessage(row, event, isOwned) {
 /** @param {MessageRow} row @returns {MessageRow} */
 function copyOf(row) {
   const copy = { ...row, content_render: { events: [...row.content_render.events] } };
-  const scan = scans.get(row);
-  if (scan) scans.set(copy, { ...scan });
+  const text = texts.get(row);
+  if (text) texts.set(copy, text);
   return copy;
 }
 
@@ -175,22 +175,26 @@ function say(row, { kind, payload, at }) {
 function appendText(row, delta) {
   if (delta === "") return;
   const { events } = row.content_render;
-  const isOpen = row.tail?.type === "assistant_text";
-  const goesOn = isOpen && row.tail?.is_empty === false;
-  const place = endOf(events) - (goesOn ? 1 : 0);
-  const entry = goesOn ? events[place] : undefined;
-  const before = entry?.type === "assistant_text" ? entry.text : "";
-  let scan = isOpen ? scans.get(row) : undefined;
-  scan ??= scanAgain(before, isOpen ? (row.tail?.held_bytes ?? 0) : 0);
-  const { text, isCut, suggestions } = appendPiece(scan, before, delta);
-  // The text of the message ends with that of its last part.
-  row.content_text = isCut
-    ? row.content_text.slice(0, row.content_text.length - before.length) + text
-    : row.content_text + delta;
-  events.splice(place, goesOn ? 1 : 0, ...(text === "" ? [] : [textEntry(text)]));
-  row.tail = { type: "assistant_text", is_empty: text === "", held_bytes: heldBytes(scan) };
-  scans.set(row, scan);
+  const before = growingText(row);
+  const { grown, suggestions } = append(before, delta);
+  const nBefore = before.text === "" ? 0 : 1;
+  const after = grown.text === "" ? [] : [textEntry(grown.text)];
+  events.splice(endOf(events) - nBefore, nBefore, ...after);
+  row.content_text = grown.all;
+  const is_empty = grown.text === "";
+  row.tail = { type: "assistant_text", is_empty, held_bytes: heldBytes(grown) };
+  texts.set(row, grown);
   if (suggestions) suggest(row, suggestions);
+}
+
+/** @param {MessageRow} row @returns {import("./tag.js").GrowingText} What a delta goes on with. */
+function growingText(row) {
+  const { tail, content_text } = row;
+  if (tail?.type !== "assistant_text") return emptyText(content_text);
+  const { events } = row.content_render;
+  const entry = tail.is_empty ? undefined : events[endOf(events) - 1];
+  const text = entry?.type === "assistant_text" ? entry.text : "";
+  return texts.get(row) ?? textOf(text, content_text, tail.held_bytes);
 }
 
 /** @param {string} text @returns {RenderEntry} */
@@ -289,5 +293,5 @@ function end(row, status, at, durationMs) {
   row.tail = null;
   row.ended_at = at;
   row.duration_ms = durationMs;
-  scans.delete(row);
+  texts.delete(row);
 }

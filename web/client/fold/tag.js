@@ -1,185 +1,188 @@
 /**
  * @module
- * Finds `<prompt_suggestions>…</prompt_suggestions>` in text that comes in pieces.
+ * The text that grows at the end of a message, and the tag that may leave it.
  *
- * The rules are the server's: a tag is what lies between the last opening before a closing and that
- * closing, has at most {@link TAG_BYTES_MAX} bytes in between, and lies within one part. It leaves
- * the text as soon as it closes, even if its JSON is bad. Each character is looked at once.
+ * `<prompt_suggestions>["a"]</prompt_suggestions>` leaves the text as soon as it closes. The rules
+ * are the server's: a tag is what lies between the last opening before a closing and that closing;
+ * there are at most {@link TAG_BYTES_MAX} bytes in between, else it is left alone; it lies within
+ * one text. How suggestions are shown is left to `message.js`.
+ *
+ * Each character is looked at once, whatever the pieces. Text is joined and never copied: what was
+ * said before an opening is kept as it was, so that to take a tag away costs nothing.
  */
 
 const OPEN = "<prompt_suggestions>";
 const CLOSE = "</prompt_suggestions>";
 
-/** Bytes of UTF-8 between the two ends within which it is taken for a tag. */
+/** Bytes of UTF-8 between the two ends within which it is taken for a tag; as the server has it. */
 export const TAG_BYTES_MAX = 16 * 1024;
 
 /**
- * How far a tag has been read at the end of a text.
+ * What was said before some place: in this text, and in the whole message.
  *
- * @typedef {object} Scan
- * @property {number} openAt Where the last opening begins that may still be closed, in UTF-16 units
- *   from the beginning of the text; -1 if there is none.
- * @property {number} openBytes Bytes from there to the end of the text.
- * @property {number} n Characters at the end that may become an opening or a closing.
- * @property {boolean} isClose Whether they begin with `</`.
+ * @typedef {{ text: string, all: string }} Before
  */
 
-/** @returns {Scan} The scan of an empty text. */
-export function emptyScan() {
-  return { openAt: -1, openBytes: 0, n: 0, isClose: false };
+/**
+ * @typedef {object} Opening
+ * @property {Before} before
+ * @property {string} held What was said from the opening on, itself included.
+ * @property {number} bytes Bytes of UTF-8 in `held`.
+ */
+
+/**
+ * A `<` whose followers fit an opening or a closing so far.
+ *
+ * @typedef {{ before: Before, n: number, isClose: boolean }} Candidate
+ */
+
+/**
+ * A text that may go on. It is replaced, never changed, so that rows of the past stay what they
+ * were.
+ *
+ * @typedef {object} GrowingText
+ * @property {string} text The text so far.
+ * @property {string} all The text of the whole message so far, this one included.
+ * @property {Opening | null} open The last opening that may still be closed.
+ * @property {Candidate | null} candidate
+ */
+
+/**
+ * A text that begins.
+ *
+ * @param {string} all What the message has said before it.
+ * @returns {GrowingText}
+ */
+export function emptyText(all) {
+  return { text: "", all, open: null, candidate: null };
 }
 
 /**
- * Bytes at the end of the text that a tag may yet take away.
+ * The last text of a row that was not folded here.
  *
- * @param {Scan} scan
+ * @param {string} text
+ * @param {string} all The text of the whole message, which ends with `text`.
+ * @param {number} heldBytes Bytes at the end that a tag may still take away.
+ * @returns {GrowingText}
+ */
+export function textOf(text, all, heldBytes) {
+  let from = text.length;
+  for (let missing = heldBytes; missing > 0 && from > 0; from -= 1) {
+    missing -= utf8Bytes(text.charAt(from - 1));
+  }
+  const before = all.slice(0, all.length - text.length + from);
+  const free = { text: text.slice(0, from), all: before, open: null, candidate: null };
+  return append(free, text.slice(from)).grown;
+}
+
+/**
+ * Bytes of UTF-8 at the end of the text that a tag may still take away.
+ *
+ * @param {GrowingText} text
  * @returns {number}
  */
-export function heldBytes(scan) {
-  return scan.openAt >= 0 ? scan.openBytes : scan.n;
+export function heldBytes(text) {
+  return text.open?.bytes ?? text.candidate?.n ?? 0;
 }
 
 /**
- * The scan of a text of which the last bytes are held.
+ * Appends a delta.
  *
- * @param {string} text
- * @param {number} held What {@link heldBytes} said of it.
- * @returns {Scan}
+ * @param {GrowingText} text
+ * @param {string} delta
+ * @returns {{ grown: GrowingText, suggestions: string[] | null }} The text without the tags that
+ *   were closed in the delta, and what the last good one of them suggests.
  */
-export function scanAgain(text, held) {
-  const scan = emptyScan();
-  if (held === 0) return scan;
-  const from = unitsBeforeLastBytes(text, held);
-  readPiece(scan, from, text.slice(from));
-  return scan;
-}
-
-/**
- * Appends a piece to a text, in time that depends on the piece alone.
- *
- * @param {Scan} scan Of the text; it is changed to that of the result.
- * @param {string} text
- * @param {string} piece
- * @returns {{ text: string, isCut: boolean, suggestions: string[] | null }} The text without the
- *   tags that were closed in the piece, whether there were any, and what the last good one of them
- *   suggests.
- */
-export function appendPiece(scan, text, piece) {
+export function append(text, delta) {
+  const grown = { ...text };
   /** @type {string[] | null} */
   let suggestions = null;
-  let rest = piece;
-  let isCut = false;
-  for (;;) {
-    const tag = readPiece(scan, text.length, rest);
-    if (tag === null) break;
-    isCut = true;
-    const whole = text + rest.slice(0, tag.end);
-    suggestions = readSuggestions(whole.slice(tag.start + OPEN.length, tag.close)) ?? suggestions;
-    text = whole.slice(0, tag.start);
-    rest = rest.slice(tag.end);
-  }
-  return { text: text + rest, isCut, suggestions };
-}
-
-/**
- * Reads a piece that begins at `from`, up to the end of the first tag that is closed in it.
- *
- * @param {Scan} scan
- * @param {number} from
- * @param {string} piece
- * @returns {{ start: number, close: number, end: number } | null} Where the tag and its closing
- *   begin in the text, and where the rest begins in the piece.
- */
-function readPiece(scan, from, piece) {
+  let from = 0;
   let i = 0;
-  while (i < piece.length) {
-    if (scan.n === 0) {
-      const at = piece.indexOf("<", i);
+  while (i < delta.length) {
+    const candidate = grown.candidate;
+    if (candidate === null) {
+      const at = delta.indexOf("<", i);
       if (at < 0) break;
-      scan.n = 1;
-      scan.isClose = false;
+      push(grown, delta.slice(from, at));
+      grown.candidate = { before: { text: grown.text, all: grown.all }, n: 1, isClose: false };
+      from = at;
       i = at + 1;
       continue;
     }
-    if (scan.n === 1 && piece[i] === "/") scan.isClose = true;
-    const name = scan.isClose ? CLOSE : OPEN;
-    if (piece[i] !== name[scan.n]) {
+    const isClose = candidate.isClose || (candidate.n === 1 && delta[i] === "/");
+    const name = isClose ? CLOSE : OPEN;
+    if (delta[i] !== name[candidate.n]) {
       // Not taken: it may be a `<` that begins the next candidate.
-      scan.n = 0;
+      grown.candidate = null;
       continue;
     }
-    scan.n += 1;
     i += 1;
-    if (scan.n < name.length) continue;
-    const start = from + i - name.length;
-    scan.n = 0;
-    if (!scan.isClose) {
-      scan.openAt = start;
-      // What lies before the piece; the piece itself is counted at its end.
-      scan.openBytes = Math.max(0, from - start);
-    } else if (scan.openAt >= 0) {
-      const open = scan.openAt;
-      const bodyBytes = bytesSinceOpen(scan, from, piece.slice(0, i)) - OPEN.length - CLOSE.length;
-      scan.openAt = -1;
-      if (bodyBytes <= TAG_BYTES_MAX) return { start: open, close: start, end: i };
-    }
+    grown.candidate = { before: candidate.before, n: candidate.n + 1, isClose };
+    if (candidate.n + 1 < name.length) continue;
+    push(grown, delta.slice(from, i));
+    from = i;
+    grown.candidate = null;
+    if (isClose) suggestions = close(grown) ?? suggestions;
+    else grown.open = { before: candidate.before, held: OPEN, bytes: OPEN.length };
   }
-  if (scan.openAt >= 0) {
-    scan.openBytes = bytesSinceOpen(scan, from, piece);
-    if (scan.openBytes - scan.n > OPEN.length + TAG_BYTES_MAX) scan.openAt = -1;
-  }
-  return null;
+  push(grown, delta.slice(from));
+  forgetIfTooLong(grown);
+  return { grown, suggestions };
+}
+
+/** @param {GrowingText} text @param {string} piece */
+function push(text, piece) {
+  if (piece === "") return;
+  text.text += piece;
+  text.all += piece;
+  if (text.open === null) return;
+  const { before, held, bytes } = text.open;
+  text.open = { before, held: held + piece, bytes: bytes + utf8Bytes(piece) };
 }
 
 /**
- * Bytes from the opening to the end of a piece that begins at `from`.
+ * Ends the open tag, with whose closing the text now ends, and takes it away; what it suggests.
  *
- * @param {Scan} scan
- * @param {number} from
- * @param {string} piece
+ * @param {GrowingText} text
  */
-function bytesSinceOpen(scan, from, piece) {
-  return scan.openBytes + utf8Bytes(scan.openAt > from ? piece.slice(scan.openAt - from) : piece);
+function close(text) {
+  const open = text.open;
+  text.open = null;
+  if (open === null || open.bytes - OPEN.length - CLOSE.length > TAG_BYTES_MAX) return null;
+  text.text = open.before.text;
+  text.all = open.before.all;
+  return readSuggestions(open.held.slice(OPEN.length, -CLOSE.length));
 }
+
+/** @param {GrowingText} text */
+function forgetIfTooLong(text) {
+  const n = text.candidate?.n ?? 0;
+  if (text.open !== null && text.open.bytes - n > OPEN.length + TAG_BYTES_MAX) text.open = null;
+}
+
+/** Half of a surrogate pair, which no string of the server can hold. */
+const LONE_SURROGATE = /\p{Surrogate}/u;
 
 /** @param {string} json @returns {string[] | null} */
 function readSuggestions(json) {
   try {
-    const value = JSON.parse(json);
-    const isGood =
-      Array.isArray(value) && value.every((item) => typeof item === "string" && !LONE.test(item));
-    return isGood ? value : null;
+    const list = JSON.parse(json);
+    const isText = (/** @type {unknown} */ item) =>
+      typeof item === "string" && !LONE_SURROGATE.test(item);
+    return Array.isArray(list) && list.every(isText) ? list : null;
   } catch {
     return null;
   }
 }
 
-/** Half of a surrogate pair, which no string of the server can hold. */
-const LONE = /\p{Surrogate}/u;
-
-/**
- * Bytes of a text in UTF-8.
- *
- * @param {string} text
- * @returns {number}
- */
-export function utf8Bytes(text) {
-  let n = text.length;
-  for (let i = 0; i < text.length; i++) {
+/** @param {string} text @returns {number} */
+function utf8Bytes(text) {
+  let bytes = text.length;
+  for (let i = 0; i < text.length; i += 1) {
     const unit = text.charCodeAt(i);
-    if (unit < 0x80) continue;
-    // Each half of a pair counts two of its four bytes.
-    n += unit < 0x800 || (unit >= 0xd800 && unit <= 0xdfff) ? 1 : 2;
+    // Each half of a surrogate pair counts two of its four bytes.
+    if (unit >= 0x80) bytes += unit < 0x800 || (unit & 0xf800) === 0xd800 ? 1 : 2;
   }
-  return n;
-}
-
-/** @param {string} text @param {number} bytes @returns {number} */
-function unitsBeforeLastBytes(text, bytes) {
-  let at = text.length;
-  for (let n = 0; at > 0 && n < bytes; ) {
-    at -= 1;
-    n += utf8Bytes(text.charAt(at));
-  }
-  return at;
+  return bytes;
 }
