@@ -9,7 +9,6 @@
 import { Attempts } from "./attempts.js";
 import { Calls } from "./calls.js";
 import { Chat } from "./chat.js";
-import { Connection } from "./connection.js";
 import { environment, freshId } from "./environment.js";
 import { connectionState, NEW_LINK } from "./link.js";
 import { OpenChats, isGone } from "./open_chats.js";
@@ -17,6 +16,7 @@ import { Outbox } from "./outbox.js";
 import { appendListPage, emptyState, foldBatch, putListRow } from "./state.js";
 import { removeListRow, seedList } from "./state.js";
 import { Store } from "./store.js";
+import { createFeed } from "./tabs.js";
 
 /** @typedef {import("./link.js").ConnectionState} ConnectionState */
 /** @typedef {import("./state.js").State} State */
@@ -63,6 +63,13 @@ export function connect(options = {}) {
   return new Client(options);
 }
 
+/** @param {string} baseUrl @param {boolean | string} share */
+function channelName(baseUrl, share) {
+  if (share === false) return null;
+  const who = share === true ? "" : `:${share}`;
+  return `scrollback:${baseUrl}${who}`;
+}
+
 /** A connection to a server, and what it says. */
 export class Client {
   #env;
@@ -98,13 +105,13 @@ export class Client {
     this.#outbox = new Outbox({ calls, attempts, env, onChange });
     const parts = { calls, attempts, outbox: this.#outbox, state: this.#state };
     this.#openChats = new OpenChats({ ...parts, openChatsMax, messagesKept });
-    this.#feed = new Connection({
+    const feed = {
       ...{ calls, env, backoff, silenceMs, catchUpMax },
-      seed: (signal) => this.#seed(signal),
-      onBatch: ({ envelopes }) => this.#take(envelopes),
-      onChange: (link) => this.#connectionChanged(connectionState(link, true)),
-      onResync: () => {},
-    });
+      seed: (/** @type {AbortSignal} */ signal) => this.#seed(signal),
+      onBatch: (/** @type {import("./link.js").Batch} */ batch) => this.#take(batch.envelopes),
+      onChange: (/** @type {ConnectionState} */ state) => this.#connectionChanged(state),
+    };
+    this.#feed = createFeed(feed, channelName(baseUrl, options.share ?? true));
     /** The state as it is, and a call back once for each chunk of the network. */
     this.state = { get: this.#state.get, subscribe: this.#state.subscribe };
     /** How the connection is; nothing of it is ever part of a message. */

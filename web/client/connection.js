@@ -26,7 +26,7 @@ const PEEK_MS = 1000;
  * @property {(batch: import("./link.js").Batch) => void} onBatch Events, once a chunk.
  * @property {(link: import("./link.js").Link) => void} onChange After the batch of a chunk.
  * @property {(reason: string) => void} onResync The cursor is of no use; a seed follows.
- * @property {() => void} [onByte] Something came, be it a heartbeat.
+ * @property {() => void} [onByte] Something came that ends no frame, such as a heartbeat.
  */
 
 /** Reads the stream, and connects again when it breaks. */
@@ -185,8 +185,9 @@ export class Connection {
       // Whoever got the batch may have closed or unplugged the connection.
       if (attempt !== this.#attempt || attempt.signal.aborted) return true;
       this.#change(link);
+    } else {
+      onByte?.();
     }
-    onByte?.();
     if (attempt.signal.aborted) return true;
     if (then.type === "go_on") return false;
     if (then.type === "over") {

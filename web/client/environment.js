@@ -10,8 +10,9 @@
  * The locks by which tabs elect the one that reads; `navigator.locks` has this shape.
  *
  * @typedef {object} Locks
- * @property {(name: string, options: { steal?: boolean, signal?: AbortSignal },
- *   hold: () => Promise<void>) => Promise<unknown>} request
+ * @property {(name: string,
+ *   options: { ifAvailable?: boolean, steal?: boolean, signal?: AbortSignal },
+ *   hold: (lock: unknown) => Promise<void>) => Promise<unknown>} request
  */
 
 /**
