@@ -1,0 +1,297 @@
+/**
+ * @module
+ * Shows a message: its entries in order, how it ended, and what can be done with it.
+ *
+ * A view is made once for a message. It looks at a row only if it is another object than before,
+ * and patches the entries that changed. Where messages stand is `transcript.js`'s.
+ */
+
+import { h, setAttribute, setChildren, setText, strokes } from "../page/dom.js";
+import { LENS, RETRY, SEND, WARNING } from "../page/icons.js";
+import { copyButton, markdownIn } from "../page/markdown-view.js";
+import { clockText, durationText, moneyText, numberText } from "../page/time.js";
+import { attachmentsNode, planView, thinkingView, toolView } from "./entries.js";
+import { adviceOn, interruptedText } from "./failure.js";
+
+/**
+ * @typedef {import("../client/wire.js").MessageRow} MessageRow
+ * @typedef {import("../client/wire.js").RenderEntry} RenderEntry
+ * @typedef {import("../client/wire.js").Failure} Failure
+ *
+ * @typedef {object} MessageActions
+ * @property {(messageId: string) => void} retry sends the user's text again
+ * @property {() => void} goOn asks to continue what was interrupted
+ * @property {(text: string) => void} suggest
+ *
+ * @typedef {object} Place what a message has to know of those around it
+ * @property {boolean} isLast
+ * @property {boolean} isIdle whether nothing runs or is on its way in the chat
+ *
+ * @typedef {{type: string, node: Element, show: (entry: any, isRunning: boolean) => void}} EntryView
+ */
+
+/**
+ * @param {MessageActions} actions
+ */
+export function messageView(actions) {
+  const entries = h("div", { class: "entries" });
+  const end = h("div", { class: "end" });
+  const foot = h("p", { class: "foot muted small number" });
+  const node = h("article", { class: "message" }, entries, end, foot);
+  /** @type {EntryView[]} */
+  let views = [];
+  /** @type {MessageRow | null} */
+  let shown = null;
+  let shownPlace = "";
+
+  /** @param {MessageRow} row */
+  function showEntries(row) {
+    const { events } = row.content_render;
+    const isOpen = row.stream_status === "in_progress";
+    const wanted = events.filter((entry) => placeOf(entry) === "entries");
+    views = wanted.map((entry, n) => {
+      const type = viewType(entry);
+      const former = views[n];
+      const view = former?.type === type ? former : entryView(entry);
+      view.show(entry, isOpen && n === wanted.length - 1);
+      return view;
+    });
+    setChildren(entries, views.map((view) => view.node));
+  }
+
+  return {
+    node,
+    /**
+     * @param {MessageRow} row
+     * @param {Place} place
+     */
+    show(row, place) {
+      const placeKey = `${place.isLast} ${place.isIdle}`;
+      if (row === shown && (placeKey === shownPlace || row.role === "user")) return;
+      const isNewRow = row !== shown;
+      shown = row;
+      shownPlace = placeKey;
+      if (isNewRow) {
+        showFrame(node, row);
+        showEntries(row);
+        showFoot(foot, row);
+      }
+      showEnd(end, row, place, actions);
+    },
+  };
+}
+
+/**
+ * @param {HTMLElement} node
+ * @param {MessageRow} row
+ */
+function showFrame(node, row) {
+  const who = row.role === "user" ? "you" : "assistant";
+  setAttribute(node, "data-role", row.role);
+  setAttribute(node, "data-status", row.stream_status);
+  setAttribute(node, "data-message", row.id);
+  setAttribute(node, "aria-label", `${who}, ${clockText(row.created_at)}`);
+  setAttribute(node, "aria-busy", row.stream_status === "in_progress" ? "true" : null);
+}
+
+/**
+ * Where an entry is shown: in order, or at the end of the message.
+ *
+ * @param {RenderEntry} entry
+ */
+function placeOf(entry) {
+  if (entry.type === "prompt_suggestions") return "end";
+  return entry.type === "assistant_text" && entry.error ? "end" : "entries";
+}
+
+/**
+ * What a view can be kept for: a tool's is its own.
+ *
+ * @param {RenderEntry} entry
+ */
+function viewType(entry) {
+  return entry.type === "tool" ? `tool ${entry.tool.id}` : entry.type;
+}
+
+/**
+ * @param {RenderEntry} entry
+ * @returns {EntryView}
+ */
+function entryView(entry) {
+  const type = viewType(entry);
+  switch (entry.type) {
+    case "user_text":
+      return { type, ...userView() };
+    case "assistant_thinking": {
+      const view = thinkingView();
+      const show = (/** @type {any} */ one, /** @type {boolean} */ isRunning) =>
+        view.show(one.thinking, isRunning);
+      return { type, node: view.node, show };
+    }
+    case "tool": {
+      const view = toolView();
+      return { type, node: view.node, show: (one) => view.show(one.tool) };
+    }
+    case "plan": {
+      const view = planView();
+      return { type, node: view.node, show: (one) => view.show(one.entries) };
+    }
+    case "assistant_text": {
+      const node = h("div", { class: "entry prose" });
+      const show = markdownIn(node);
+      return { type, node, show: (one, isRunning) => show(one.text, isRunning) };
+    }
+    default:
+      // A kind of entry that a later server adds is not shown rather than shown wrong.
+      return { type, node: h("div", { hidden: true }), show: () => {} };
+  }
+}
+
+/** What the user said, as it was typed. */
+function userView() {
+  const text = h("p", { class: "typed" });
+  const files = h("div");
+  const who = h("p", { class: "who muted small", "aria-hidden": "true" }, "you");
+  const node = h("div", { class: "entry bubble" }, who, text, files);
+  return {
+    node,
+    /** @param {Extract<RenderEntry, {type: "user_text"}>} entry */
+    show(entry) {
+      setText(text, entry.text);
+      files.replaceChildren(...(entry.attachments ? [attachmentsNode(entry.attachments)] : []));
+    },
+  };
+}
+
+/**
+ * @param {HTMLElement} foot
+ * @param {MessageRow} row
+ */
+function showFoot(foot, row) {
+  const isOpen = row.stream_status === "in_progress";
+  const at = h("time", { datetime: row.created_at }, clockText(row.created_at));
+  /** @type {Node[]} */
+  const parts = [];
+  if (row.role === "assistant") {
+    if (isOpen) {
+      parts.push(h("span", { class: "status", "data-state": "streaming" }, "streaming"));
+    } else {
+      for (const text of factsOf(row)) parts.push(h("span", null, text));
+    }
+  } else {
+    parts.push(at);
+  }
+  if (!isOpen) parts.push(copyButton("copy the message", () => row.content_text));
+  parts.push(inspectLink(row));
+  // The seq of an open message changes with each delta; the link's own node stays.
+  const former = foot.querySelector("a");
+  if (isOpen && former && foot.dataset["open"] === "true") {
+    setLink(former, row);
+    return;
+  }
+  foot.dataset["open"] = String(isOpen);
+  foot.replaceChildren(...parts);
+}
+
+/** @param {MessageRow} row */
+function factsOf(row) {
+  const facts = [clockText(row.created_at)];
+  if (row.model ?? row.provider) facts.push(row.model ?? row.provider ?? "");
+  if (row.duration_ms !== null) facts.push(durationText(row.duration_ms));
+  const tokens = row.usage?.output_tokens;
+  if (typeof tokens === "number") facts.push(`${numberText(tokens)} tokens`);
+  if (row.total_cost_usd) facts.push(moneyText(row.total_cost_usd));
+  return facts;
+}
+
+/** @param {MessageRow} row */
+function inspectLink(row) {
+  const link = h("a", { class: "inspect" }, strokes(LENS), h("span"));
+  setLink(link, row);
+  return link;
+}
+
+/**
+ * @param {Element} link
+ * @param {MessageRow} row
+ */
+function setLink(link, row) {
+  const query = new URLSearchParams({ chat: row.chat_id, message: row.id });
+  setAttribute(link, "href", `/inspector?${query}`);
+  setAttribute(link, "title", "open in the inspector");
+  setAttribute(link, "aria-label", `inspect, seq ${row.last_seq}`);
+  const text = link.querySelector("span");
+  if (text) setText(text, `seq ${numberText(row.last_seq)}`);
+}
+
+/**
+ * @param {HTMLElement} end
+ * @param {MessageRow} row
+ * @param {Place} place
+ * @param {MessageActions} actions
+ */
+function showEnd(end, row, place, actions) {
+  /** @type {Node[]} */
+  const parts = [];
+  if (row.error) parts.push(failureNode(row, row.error, place, actions));
+  if (row.stream_status === "interrupted") parts.push(interruptedNode(row, place, actions));
+  const suggested = row.content_render.events.find((entry) => entry.type === "prompt_suggestions");
+  if (suggested?.type === "prompt_suggestions" && place.isLast && place.isIdle) {
+    parts.push(suggestionsNode(suggested.suggestions, actions));
+  }
+  if (parts.length === 0 && end.childNodes.length === 0) return;
+  end.replaceChildren(...parts);
+}
+
+/**
+ * @param {MessageRow} row
+ * @param {Failure} failure
+ * @param {Place} place
+ * @param {MessageActions} actions
+ */
+function failureNode(row, failure, place, actions) {
+  const advice = adviceOn(failure);
+  const mayRetry = failure.retryable && place.isLast && place.isIdle;
+  const retry = h(
+    "button",
+    { type: "button", onclick: () => actions.retry(row.id) },
+    strokes(RETRY),
+    "try again",
+  );
+  return h(
+    "div",
+    { class: "notice failed" },
+    h("p", null, strokes(WARNING), h("strong", null, "failed"), h("span", null, advice.happened)),
+    h("p", { class: "muted" }, failure.message),
+    h("p", null, advice.next),
+    mayRetry && h("p", { class: "actions" }, retry),
+    h("p", { class: "small muted mono" }, `${failure.code} · ${failure.phase}`),
+  );
+}
+
+/**
+ * @param {MessageRow} row
+ * @param {Place} place
+ * @param {MessageActions} actions
+ */
+function interruptedNode(row, place, actions) {
+  const goOn = h("button", { type: "button", onclick: actions.goOn }, strokes(SEND), "go on");
+  return h(
+    "div",
+    { class: "notice interrupted" },
+    h("span", { class: "status", "data-state": "interrupted" }, "interrupted"),
+    h("span", { class: "muted small" }, interruptedText(row.interrupt_reason)),
+    place.isLast && place.isIdle && goOn,
+  );
+}
+
+/**
+ * @param {readonly string[]} suggestions
+ * @param {MessageActions} actions
+ */
+function suggestionsNode(suggestions, actions) {
+  const buttons = suggestions.map((text) =>
+    h("li", null, h("button", { type: "button", onclick: () => actions.suggest(text) }, text)),
+  );
+  return h("ul", { class: "suggestions", "aria-label": "suggestions" }, buttons);
+}
