@@ -15,6 +15,9 @@ import { ROOT } from "./scrollback.js";
 /** The browser of the distribution, unless another one is named. */
 const EXECUTABLE = process.env["CHROMIUM_BIN"] ?? "/usr/bin/chromium";
 
+/** Milliseconds until an element must be there, and be ready for what is done to it. */
+const ACTION_MS = 15_000;
+
 /** Where screenshots go. */
 const SCREENSHOTS = join(ROOT, "target/screenshots");
 
@@ -75,6 +78,7 @@ export class Device {
       reducedMotion: reducedMotion ? "reduce" : "no-preference",
       viewport: viewport ?? { width: 1200, height: 800 },
     });
+    context.setDefaultTimeout(ACTION_MS);
     await context.addInitScript(observe);
     return new Device(context, await Proxy.to(serverPort));
   }

@@ -6,6 +6,9 @@ import { sameText, until } from "./until.js";
 
 /** @typedef {import("playwright-core").Page} Page */
 
+/** Milliseconds of one look at something that ought to be there; `until` looks again. */
+const LOOK_MS = 1_000;
+
 /** A text without its white space: what a paragraph and a line break are, is up to the page. */
 export const letters = (/** @type {string} */ text) => text.replace(/\s+/g, "");
 
@@ -49,12 +52,13 @@ export class ChatPage {
 
   /** `in_progress`, `completed`, `failed` or `interrupted`, as the message says of itself. */
   status(/** @type {string} */ messageId) {
-    return this.message(messageId).getAttribute("data-status");
+    return this.message(messageId).getAttribute("data-status", { timeout: LOOK_MS });
   }
 
   /** The phase of the connection, as the head shows it. */
   phase() {
-    return this.page.locator("[data-phase]").first().getAttribute("data-phase");
+    const indicator = this.page.locator("[data-phase]").first();
+    return indicator.getAttribute("data-phase", { timeout: LOOK_MS });
   }
 
   /** Waits until a message shows a piece of its text. */
