@@ -8,7 +8,7 @@
  * and how, is left to `client.js`.
  */
 
-import { beginChat, foldChat } from "./fold/chat.js";
+import { beginChat, foldChat, isOfChatRow } from "./fold/chat.js";
 import { beginMessage, belongsTo, foldMessage } from "./fold/message.js";
 import { foldQueue } from "./fold/queue.js";
 import { foldRequests } from "./fold/request.js";
@@ -24,7 +24,7 @@ import { foldRequests } from "./fold/request.js";
  *
  * @typedef {object} ChatList
  * @property {ReadonlyMap<string, ChatRow>} rows By chat.
- * @property {ReadonlyMap<string, number>} asOf The seq up to which each row is folded at least.
+ * @property {number} asOfSeq The seq of its first page; what was before it is not asked for.
  * @property {string | null} nextCursor Where the next page of older chats begins; null if there is
  *   none, or no page was read yet.
  * @property {ReadonlyMap<string, number>} unknown Chats whose row has to be asked for, with the seq
@@ -44,8 +44,8 @@ import { foldRequests } from "./fold/request.js";
  *   there is none.
  * @property {readonly QueueRow[]} queue The next one first.
  * @property {readonly RequestRow[]} requests The oldest first.
- * @property {{ row: number, messages: number, queue: number, requests: number }} asOf The seq at
- *   which the server answered each of them.
+ * @property {{ row: number, messages: number, queue: number, requests: number }} asOf The seq up to
+ *   which each of them was answered or folded; an event up to there changes nothing in it.
  */
 
 /** @typedef {{ list: ChatList, open: ReadonlyMap<string, ChatState> }} State */
@@ -69,7 +69,7 @@ export function emptyState() {
   return {
     list: {
       rows: new Map(),
-      asOf: new Map(),
+      asOfSeq: 0,
       nextCursor: null,
       unknown: new Map(),
       gone: new Set(),
@@ -96,13 +96,13 @@ export function foldBatch(state, events) {
     if (of) of.push(event);
     else byChat.set(event.chatId, [event]);
   }
-  if (byChat.size === 0) return list === state.list ? state : { ...state, list };
-  const open = new Map(state.open);
+  let open = state.open;
   for (const [chatId, of] of byChat) {
     const chat = open.get(chatId);
-    if (chat) open.set(chatId, foldOpen(chat, of));
+    const next = chat && foldOpen(chat, of);
+    if (next && next !== chat) open = new Map(open).set(chatId, next);
   }
-  return { list, open };
+  return list === state.list && open === state.open ? state : { list, open };
 }
 
 /**
@@ -113,7 +113,7 @@ export function foldBatch(state, events) {
  * @returns {State}
  */
 export function seedList(state, page) {
-  return appendListPage({ ...state, list: emptyState().list }, page);
+  return appendListPage({ ...state, list: { ...emptyState().list, asOfSeq: page.as_of_seq } }, page);
 }
 
 /**
@@ -157,7 +157,6 @@ export function putListRow(state, row, asOfSeq) {
 export function removeListRow(state, chatId) {
   const list = draftOf(state.list);
   list.rows.delete(chatId);
-  list.asOf.delete(chatId);
   list.unknown.delete(chatId);
   return { ...state, list };
 }
@@ -253,7 +252,6 @@ function draftOf(list) {
   return {
     ...list,
     rows: new Map(list.rows),
-    asOf: new Map(list.asOf),
     unknown: new Map(list.unknown),
     gone: new Set(list.gone),
   };
@@ -264,7 +262,6 @@ function putRow(list, row, asOfSeq) {
   if (list.gone.has(row.id)) return;
   const { as_of_seq: _, ...rest } = /** @type {ChatRow & { as_of_seq?: number }} */ (row);
   list.rows.set(row.id, rest);
-  list.asOf.set(row.id, asOfSeq);
   if ((list.unknown.get(row.id) ?? 0) <= asOfSeq) list.unknown.delete(row.id);
 }
 
@@ -277,22 +274,21 @@ function foldList(list, events) {
     const { chatId, seq, kind } = event;
     const now = draft ?? list;
     const row = now.rows.get(chatId);
-    if (now.gone.has(chatId) || seq <= (now.asOf.get(chatId) ?? 0)) continue;
+    if (now.gone.has(chatId)) continue;
     if (kind === "chat_deleted") {
       const to = change();
       to.rows.delete(chatId);
-      to.asOf.delete(chatId);
       to.unknown.delete(chatId);
       to.gone.add(chatId);
     } else if (kind === "chat_created") {
-      const to = change();
-      to.rows.set(chatId, beginChat(event));
-      to.asOf.set(chatId, seq);
-    } else if (!row || now.unknown.has(chatId)) {
-      change().unknown.set(chatId, seq);
-    } else {
+      if (!row && seq > now.asOfSeq) change().rows.set(chatId, beginChat(event));
+    } else if (!isOfChatRow(event)) {
+      continue;
+    } else if (row && !now.unknown.has(chatId)) {
       const next = foldChat(row, event);
       if (next !== row) change().rows.set(chatId, next);
+    } else if (seq > (now.unknown.get(chatId) ?? now.asOfSeq)) {
+      change().unknown.set(chatId, seq);
     }
   }
   return draft ?? list;
@@ -307,13 +303,27 @@ function foldOpen(chat, events) {
     return { chatId, deleted: true, ...nothing, asOf };
   }
   let { row, queue, requests } = chat;
+  const asOf = { ...chat.asOf };
   for (const event of events) {
-    if (row && event.seq > chat.asOf.row) row = foldChat(row, event);
-    if (event.seq > chat.asOf.queue) queue = foldQueue(queue, event);
-    if (event.seq > chat.asOf.requests) requests = foldRequests(requests, event);
+    if (row && event.seq > asOf.row) row = foldChat(row, event);
+    const next = event.seq > asOf.queue ? foldQueue(queue, event) : queue;
+    // What changed nothing would change nothing again, so the rest need not be remembered.
+    if (next !== queue) asOf.queue = event.seq;
+    queue = next;
+    const left = event.seq > asOf.requests ? foldRequests(requests, event) : requests;
+    if (left !== requests) asOf.requests = event.seq;
+    requests = left;
   }
-  const messages = foldMessages(chat.messages, events, chat.asOf.messages);
-  return { ...chat, row, queue, requests, messages };
+  const messages = foldMessages(chat.messages, events, asOf.messages);
+  if (messages !== chat.messages) asOf.messages = Math.max(asOf.messages, lastSeqOf(events));
+  const isSame = row === chat.row && queue === chat.queue && requests === chat.requests;
+  if (isSame && messages === chat.messages) return chat;
+  return { ...chat, row, queue, requests, messages, asOf };
+}
+
+/** @param {readonly Envelope[]} events */
+function lastSeqOf(events) {
+  return events.at(-1)?.seq ?? 0;
 }
 
 /**
@@ -330,6 +340,7 @@ function foldMessages(rows, events, asOfSeq) {
   /** @type {Set<MessageRow>} */
   const owned = new Set();
   for (const event of events) {
+    if (event.messageId === null) continue;
     const now = draft ?? rows;
     // The message of a turn is among the last; so this does not look at all of them.
     const at = now.findLastIndex((row) => row.id === event.messageId);

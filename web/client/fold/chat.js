@@ -30,6 +30,16 @@ const READ = new Set([
   "error",
 ]);
 
+/**
+ * Whether an event may change its chat's row.
+ *
+ * @param {Envelope} event
+ * @returns {boolean}
+ */
+export function isOfChatRow(event) {
+  return READ.has(event.kind);
+}
+
 /** @type {Record<string, "completed" | "interrupted" | "failed">} */
 const ENDS = { complete: "completed", cancelled: "interrupted", error: "failed" };
 
@@ -63,11 +73,11 @@ export function beginChat({ chatId, seq, at, payload }) {
  *
  * @param {ChatRow} row
  * @param {Envelope} event
- * @returns {ChatRow} The same object if the event changes nothing.
+ * @returns {ChatRow} The same object if the event changes nothing, or is in the row already.
  */
 export function foldChat(row, event) {
   const { kind, payload, seq, at } = event;
-  if (!READ.has(kind)) return row;
+  if (!READ.has(kind) || seq <= row.last_seq) return row;
   const next = { ...row, last_seq: seq };
   switch (kind) {
     case "chat_updated":
@@ -78,7 +88,7 @@ export function foldChat(row, event) {
       next.unread = false;
       return next;
     case "stream_started":
-      return startTurn(next, event);
+      return row.open_turn ? row : startTurn(next, event);
     case "usage":
       return reportUsage(row, next, event);
     case "cancel_requested": {
