@@ -53,7 +53,9 @@ export function messageView(actions) {
       const type = viewType(entry);
       const former = views[n];
       const view = former?.type === type ? former : entryView(entry);
+      setAttribute(view.node, "data-entry", entry.type);
       view.show(entry, isOpen && n === wanted.length - 1);
+      setAttribute(view.node, "data-entry", entry.type);
       return view;
     });
     setChildren(entries, views.map((view) => view.node));
@@ -89,7 +91,7 @@ function showFrame(node, row) {
   const who = row.role === "user" ? "you" : "assistant";
   setAttribute(node, "data-role", row.role);
   setAttribute(node, "data-status", row.stream_status);
-  setAttribute(node, "data-message", row.id);
+  setAttribute(node, "data-message-id", row.id);
   setAttribute(node, "aria-label", `${who}, ${clockText(row.created_at)}`);
   setAttribute(node, "aria-busy", row.stream_status === "in_progress" ? "true" : null);
 }
@@ -260,7 +262,7 @@ function failureNode(row, failure, place, actions) {
   );
   return h(
     "div",
-    { class: "notice failed" },
+    { class: "notice failed", "data-error-code": failure.code },
     h("p", null, strokes(WARNING), h("strong", null, "failed"), h("span", null, advice.happened)),
     h("p", { class: "muted" }, failure.message),
     h("p", null, advice.next),

@@ -66,7 +66,12 @@ function requestCard(request, respond) {
   const body = request.type === "permission"
     ? permissionNodes(request, answer)
     : questionNodes(request, answer);
-  const props = { class: "request", role: "group", "aria-label": "waiting for you" };
+  const props = {
+    class: "request",
+    role: "group",
+    "aria-label": "waiting for you",
+    "data-request": request.request_id,
+  };
   const card = h("section", props, h("p", { class: "request-head" }, status), body, problem);
   return card;
 }
