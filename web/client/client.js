@@ -219,8 +219,11 @@ export class Client {
   /** @param {readonly import("./wire.js").Envelope[]} envelopes */
   #take(envelopes) {
     this.#openChats.keep(envelopes);
+    this.#state.set(foldBatch(this.#state.get(), envelopes));
+    // After the fold: what is not on its way any more is to be seen where it has arrived.
     this.#outbox.take(envelopes);
-    this.#set(foldBatch(this.#state.get(), envelopes));
+    this.#openChats.refresh();
+    this.#askForRows();
   }
 
   /** @param {State} state */

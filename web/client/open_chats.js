@@ -97,6 +97,7 @@ export class OpenChats {
     if (this.#chats.get(chat.chatId) !== chat) return;
     this.#touch(chat);
     this.#trim(chat);
+    this.#update(chat);
     const idle = [...this.#chats.values()].filter(({ nUsers }) => nUsers === 0);
     for (const one of idle.slice(0, Math.max(0, idle.length - this.#options.openChatsMax))) {
       this.#letGo(one);
