@@ -13,9 +13,9 @@ import { Scene } from "../harness/scene.js";
 const GOLDEN = new URL("../golden/", import.meta.url);
 
 /**
- * All cases as one log: each chat is named after its case, seqs and times go on.
+ * All cases as one log: each chat is named after its case.
  *
- * An event that was erased is left out; what an erased log gives is the stream's to show.
+ * An event that was erased has no envelope, and is left out.
  */
 function log() {
   /** @type {Envelope[]} */
@@ -26,9 +26,7 @@ function log() {
     const lines = JSON.parse(readFileSync(new URL(file, GOLDEN), "utf8"));
     for (const { envelope } of lines) {
       if (!envelope) continue;
-      const seq = all.length + 1;
-      const at = new Date(Date.UTC(2026, 10, 1) + seq * 1_000).toISOString();
-      all.push({ ...envelope, chatId: `${name}-${envelope.chatId}`, seq, at });
+      all.push({ ...envelope, chatId: `${name}-${envelope.chatId}` });
     }
   }
   return all;
@@ -97,29 +95,33 @@ async function compare() {
     }
     const told = await get(`/v1/chats/${chatId}/messages?limit=500&at_seq=${seq}`);
     const chat = state.open.get(chatId);
-    if (told.status === 410) same(`${chatId} at ${seq}`, chat.deleted, true);
-    else same(`${chatId} at ${seq}`, chat.messages, told.items);
+    // Of a chat that was deleted the stream tells nothing but that.
+    if (told.status === 410) same(`${chatId} at ${seq}`, chat?.deleted ?? true, true);
+    else same(`${chatId} at ${seq}`, chat?.messages, told.items);
   }
   // These have no past that could be asked for.
   const list = await get("/v1/chats?limit=500");
   for (const row of list.items) {
     same(`row of ${row.id}`, state.list.rows.get(row.id), row);
     const chat = state.open.get(row.id);
-    same(`open row of ${row.id}`, chat.row, row);
-    same(`queue of ${row.id}`, chat.queue, (await get(`/v1/chats/${row.id}/queue`)).items);
-    same(`requests of ${row.id}`, chat.requests, (await get(`/v1/chats/${row.id}/requests`)).items);
+    same(`open row of ${row.id}`, chat?.row, row);
+    same(`queue of ${row.id}`, chat?.queue, (await get(`/v1/chats/${row.id}/queue`)).items);
+    const requests = await get(`/v1/chats/${row.id}/requests`);
+    same(`requests of ${row.id}`, chat?.requests, requests.items);
   }
   return { compared, differences };
 }
 
-const envelopes = log();
-const scene = await Scene.open({ importing: envelopes });
+const events = log();
+// The folds are also tried with what no log can hold, such as a request that was asked twice.
+const leaveOutMax = Math.floor(events.length / 30);
+const scene = await Scene.open({ importing: events, leaveOutMax });
 after(() => scene.close());
 
 test("folded in the browser is what the server shows, at every seq", async (t) => {
   const page = await (await scene.device()).tab("/");
   const { compared, differences } = await page.evaluate(compare);
-  t.diagnostic(`${compared} comparisons of ${envelopes.length} events`);
+  t.diagnostic(`${compared} comparisons of ${events.length} events at most`);
   assert.deepEqual(differences.slice(0, 5), []);
-  assert.ok(compared > envelopes.length, "every event was compared, and then the rows");
+  assert.ok(compared > events.length, "every event was compared, and then the rows");
 });

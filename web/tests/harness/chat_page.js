@@ -36,7 +36,7 @@ export class ChatPage {
 
   /** A message. */
   message(/** @type {string} */ messageId) {
-    return this.page.locator(`[data-message-id="${messageId}"]`);
+    return this.page.locator(`[data-message="${messageId}"]`);
   }
 
   /** What a message says, as far as its text entries go. */
@@ -109,7 +109,7 @@ export class ChatPage {
 
   /** Opens a chat from the list. */
   async choose(/** @type {string} */ chatId) {
-    await this.page.locator(`[data-chat-id="${chatId}"]`).first().click();
+    await this.page.locator(`[data-chat="${chatId}"]`).first().click();
   }
 
   /** A button by the beginning of its name. */

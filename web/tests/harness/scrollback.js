@@ -17,6 +17,9 @@ export const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 /** Milliseconds until it must listen: a debug build on a busy machine that rebuilds views. */
 const START_MS = 30_000;
 
+/** When an imported log begins; its events are a second apart. */
+const FIRST_AT = Date.UTC(2026, 10, 1);
+
 /** The binary: the one that was named, else what cargo has built. */
 function binary() {
   return process.env["SCROLLBACK_BIN"] ?? join(ROOT, "target/debug/scrollback");
@@ -45,9 +48,12 @@ export class Scrollback {
    *
    * @param {object} [options]
    * @param {string} [options.script] The file that the scripted provider plays.
-   * @param {object[]} [options.importing] Envelopes of the log that it starts with.
+   * @param {object[]} [options.importing] Events of the log that it starts with, as envelopes
+   *   without seq and time.
+   * @param {number} [options.leaveOutMax] How many of them may be left out since the log's rules
+   *   refuse them; none by default.
    */
-  static async start({ script, importing } = {}) {
+  static async start({ script, importing, leaveOutMax = 0 } = {}) {
     const server = new Scrollback();
     await access(binary()).catch(() => {
       throw new Error(`${binary()} is missing: cargo build --workspace --all-features --locked`);
@@ -55,15 +61,29 @@ export class Scrollback {
     server.#dir = await mkdtemp(join(tmpdir(), "scrollback-web-"));
     const agent = ["--provider", "agent.kind=scripted", "--default-provider", "agent"];
     if (script) server.#flags = [...agent, "--provider", `agent.script=${script}`];
-    if (importing) await server.#import(importing);
+    if (importing) await server.#import(importing, leaveOutMax);
     await server.#launch();
     return server;
   }
 
-  async #import(/** @type {object[]} */ envelopes) {
+  /** @param {object[]} events @param {number} leaveOutMax */
+  async #import(events, leaveOutMax) {
     const file = join(this.#dir, "log.ndjson");
-    await writeFile(file, envelopes.map((envelope) => `${JSON.stringify(envelope)}\n`).join(""));
-    await promisify(execFile)(binary(), ["--data", join(this.#dir, "data"), "import", file]);
+    const data = join(this.#dir, "data");
+    const numbered = events.map((event, n) => {
+      return { ...event, seq: n + 1, at: new Date(FIRST_AT + n * 1_000).toISOString() };
+    });
+    await writeFile(file, numbered.map((event) => `${JSON.stringify(event)}\n`).join(""));
+    try {
+      await promisify(execFile)(binary(), ["--data", data, "import", file]);
+    } catch (error) {
+      const imported = /(\d+) events were imported .* is refused|(\d+) .* does not exist/;
+      const [, n, m] = imported.exec(String(error)) ?? [];
+      if (leaveOutMax === 0 || (n ?? m) === undefined) throw error;
+      await rm(data, { recursive: true });
+      const rest = events.toSpliced(Number(n ?? m), 1);
+      await this.#import(rest, leaveOutMax - 1);
+    }
   }
 
   get port() {
