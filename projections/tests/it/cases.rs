@@ -12,7 +12,7 @@ use scrollback_test_support::script;
 
 use crate::shown::Shown;
 
-fn cases() -> Vec<(PathBuf, String)> {
+pub(crate) fn cases() -> Vec<(PathBuf, String)> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
     let entries = std::fs::read_dir(dir).unwrap();
     let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
@@ -21,7 +21,7 @@ fn cases() -> Vec<(PathBuf, String)> {
 }
 
 /// The script of a case, and what is expected of it.
-fn halves(case: &str) -> (&str, &str) {
+pub(crate) fn halves(case: &str) -> (&str, &str) {
     case.split_once("---\n").unwrap_or((case, ""))
 }
 

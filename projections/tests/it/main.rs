@@ -10,3 +10,4 @@ mod fold;
 mod rebuilt;
 mod shown;
 mod tag;
+mod wire_rows;
