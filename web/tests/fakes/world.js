@@ -111,7 +111,8 @@ export class FakeChannels {
         const data = structuredClone(message);
         for (const other of this.#open) {
           if (other === entry || other.name !== name) continue;
-          other.tab.later(() => this.#open.has(other) && other.channel.onmessage?.({ data }));
+          const say = () => this.#open.has(other) && other.channel.onmessage?.({ data });
+          other.tab.later(say, true);
         }
       },
       close: () => void this.#open.delete(entry),
@@ -124,21 +125,24 @@ export class FakeChannels {
 
 /** A tab: it can be frozen, and loses what is said to it if the browser throws it away. */
 export class FakeTab {
-  /** @type {(() => void)[] | null} */
+  /** @type {{ run: () => void, isSaid: boolean }[] | null} */
   #frozen = null;
   /** @type {Map<string, Set<() => void>>} */
   #listeners = new Map();
   isOnline = true;
 
-  /** @param {() => void} run Runs soon, or when the tab is thawed. */
-  later(run) {
-    if (this.#frozen !== null) this.#frozen.push(run);
+  /**
+   * @param {() => void} run Runs soon, or when the tab is thawed.
+   * @param {boolean} [isSaid] Whether it is what another tab says.
+   */
+  later(run, isSaid = false) {
+    if (this.#frozen !== null) this.#frozen.push({ run, isSaid });
     else queueMicrotask(run);
   }
 
   /** A timer of the tab. @param {() => void} run */
   due(run) {
-    if (this.#frozen !== null) this.#frozen.push(run);
+    if (this.#frozen !== null) this.#frozen.push({ run, isSaid: false });
     else run();
   }
 
@@ -146,11 +150,28 @@ export class FakeTab {
     this.#frozen = [];
   }
 
+  /** Resolves once the tab is not frozen. @returns {Promise<void>} */
+  awake() {
+    return new Promise((resolve) => this.later(resolve));
+  }
+
+  /** Passes on what comes by the network while the tab is not frozen. @param {Response} response */
+  receive(response) {
+    if (response.body === null) return response;
+    const gate = new TransformStream({
+      transform: async (chunk, controller) => {
+        await this.awake();
+        controller.enqueue(chunk);
+      },
+    });
+    return new Response(response.body.pipeThrough(gate), response);
+  }
+
   /** @param {{ isDeaf?: boolean }} [how] Whether what was said meanwhile is lost. */
   thaw({ isDeaf = false } = {}) {
     const missed = this.#frozen ?? [];
     this.#frozen = null;
-    if (!isDeaf) for (const run of missed) run();
+    for (const { run, isSaid } of missed) if (!isSaid || !isDeaf) run();
   }
 
   /** @param {Signal} signal @param {() => void} run */
@@ -181,13 +202,25 @@ export class FakeBrowser {
    */
   env(fetch, tab = new FakeTab()) {
     return {
-      fetch,
+      fetch: async (...args) => {
+        const response = await fetch(...args);
+        await tab.awake();
+        return tab.receive(response);
+      },
       random: () => 0.5,
       now: () => this.clock.now,
       setTimer: (run, ms) => this.clock.set(() => tab.due(run), ms),
       clearTimer: (timer) => this.clock.clear(timer),
       randomBytes: (n) => Uint8Array.from({ length: n }, () => (this.#nRandom = next(this.#nRandom))),
-      locks: this.locks,
+      locks: {
+        request: async (...args) => {
+          try {
+            return await this.locks.request(...args);
+          } finally {
+            await tab.awake();
+          }
+        },
+      },
       openChannel: (name) => this.channels.open(tab, name),
       isOnline: () => tab.isOnline,
       listen: (signal, run) => tab.listen(signal, run),
