@@ -240,7 +240,8 @@ function isSame(a, b) {
 
 /** @param {Code} code */
 function buildCode(code) {
-  const label = h("span", { class: "language" }, code.language || "text");
+  // A label of the page, not of the text: it is not selected, copied or searched with the code.
+  const label = h("span", { class: "language", "data-language": code.language || "text" });
   const lines = h("code");
   const figure = h(
     "figure",
