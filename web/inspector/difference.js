@@ -19,8 +19,8 @@
 
 /** @typedef {{ name: string, before: string, after: string }} FieldChange */
 
-/** What is shown as entries, and the position of the answer, which always differs. */
-const NOT_FIELDS = new Set(["content_render", "content_text", "as_of_seq"]);
+/** What is shown as entries, and what says how to go on from a state. */
+const NOT_FIELDS = new Set(["content_render", "content_text", "tail", "as_of_seq"]);
 
 /** Pairs of words that are compared at most, some milliseconds of work; beyond, all is replaced. */
 const PAIRS_MAX = 1_000_000;

@@ -87,6 +87,10 @@ export class Timeline {
     this.#list.element.focus();
   }
 
+  focusJump() {
+    this.#jump.focus();
+  }
+
   focusFilter() {
     this.#bar.focus();
   }
@@ -116,9 +120,14 @@ export class Timeline {
     this.#rows.setHead(this.#head);
   }
 
+  /** Whether rows were asked for in vain. */
+  get isLost() {
+    return this.#rows.phase.phase === "failed";
+  }
+
   /** Tries again what failed. */
   retry() {
-    if (this.#rows.phase.phase === "failed") this.#rows.retry();
+    if (this.isLost) this.#rows.retry();
   }
 
   /**
