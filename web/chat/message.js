@@ -53,7 +53,6 @@ export function messageView(actions) {
       const type = viewType(entry);
       const former = views[n];
       const view = former?.type === type ? former : entryView(entry);
-      setAttribute(view.node, "data-entry", entry.type);
       view.show(entry, isOpen && n === wanted.length - 1);
       setAttribute(view.node, "data-entry", entry.type);
       return view;
@@ -235,7 +234,7 @@ function setLink(link, row) {
 function showEnd(end, row, place, actions) {
   /** @type {Node[]} */
   const parts = [];
-  if (row.error) parts.push(failureNode(row, row.error, place, actions));
+  if (row.error) parts.push(failureNode(row, row.error, actions));
   if (row.stream_status === "interrupted") parts.push(interruptedNode(row, place, actions));
   const suggested = row.content_render.events.find((entry) => entry.type === "prompt_suggestions");
   if (suggested?.type === "prompt_suggestions" && place.isLast && place.isIdle) {
@@ -248,26 +247,25 @@ function showEnd(end, row, place, actions) {
 /**
  * @param {MessageRow} row
  * @param {Failure} failure
- * @param {Place} place
  * @param {MessageActions} actions
  */
-function failureNode(row, failure, place, actions) {
+function failureNode(row, failure, actions) {
   const advice = adviceOn(failure);
-  const mayRetry = failure.retryable && place.isLast && place.isIdle;
   const retry = h(
     "button",
     { type: "button", onclick: () => actions.retry(row.id) },
     strokes(RETRY),
     "try again",
   );
+  const detail = h("p", { class: "small muted" }, failure.message, " ");
+  detail.append(h("code", null, failure.code));
   return h(
     "div",
     { class: "notice failed", "data-error-code": failure.code },
-    h("p", null, strokes(WARNING), h("strong", null, "failed"), h("span", null, advice.happened)),
-    h("p", { class: "muted" }, failure.message),
-    h("p", null, advice.next),
-    mayRetry && h("p", { class: "actions" }, retry),
-    h("p", { class: "small muted mono" }, `${failure.code} · ${failure.phase}`),
+    h("p", null, strokes(WARNING), h("strong", null, "failed")),
+    h("p", null, `${advice.happened} ${advice.next}`),
+    failure.retryable && h("p", { class: "actions" }, retry),
+    detail,
   );
 }
 
