@@ -169,7 +169,8 @@
  *
  * @typedef {{ type: "event", envelope: Envelope }
  *   | { type: "hello", logId: string, headSeq: number }
- *   | { type: "snapshot", asOfSeq: number, chat: ChatRow, messages: MessageRow[] }
+ *   | { type: "snapshot", asOfSeq: number, chat: ChatRow | null, messages: MessageRow[] | null,
+ *       chats: ChatRow[] | null, nextCursor: string | null }
  *   | { type: "caught_up", seq: number }
  *   | { type: "resync", reason: string, headSeq: number }
  *   | { type: "bye", reason: string }
@@ -222,12 +223,8 @@ export function readFrame({ event, data }) {
       const { log_id, head_seq } = readObject(data, event);
       return { type: event, logId: text(log_id, event), headSeq: seqOf(head_seq, event) };
     }
-    case "snapshot": {
-      const { as_of_seq, chat, messages } = readObject(data, event);
-      if (!isObject(chat) || !Array.isArray(messages)) throw new WireError("no snapshot");
-      const row = /** @type {ChatRow} */ (chat);
-      return { type: event, asOfSeq: seqOf(as_of_seq, event), chat: row, messages };
-    }
+    case "snapshot":
+      return snapshotOf(readObject(data, event));
     case "caught_up":
       return { type: event, seq: seqOf(readObject(data, event)["seq"], event) };
     case "resync": {
@@ -239,6 +236,25 @@ export function readFrame({ event, data }) {
     default:
       return { type: "unknown", event };
   }
+}
+
+/**
+ * A snapshot of a chat has the chat and messages, one of the list has chats.
+ *
+ * @param {Record<string, any>} data
+ * @returns {Frame}
+ */
+function snapshotOf({ as_of_seq, chat, messages, chats, next_cursor }) {
+  const isOfChat = isObject(chat) && Array.isArray(messages);
+  if (!isOfChat && !Array.isArray(chats)) throw new WireError("snapshot has no rows");
+  return {
+    type: "snapshot",
+    asOfSeq: seqOf(as_of_seq, "snapshot"),
+    chat: isOfChat ? /** @type {ChatRow} */ (chat) : null,
+    messages: isOfChat ? messages : null,
+    chats: isOfChat ? null : chats,
+    nextCursor: typeof next_cursor === "string" ? next_cursor : null,
+  };
 }
 
 /** @param {string} json @param {string} what @returns {Record<string, any>} */
