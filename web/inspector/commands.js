@@ -11,15 +11,15 @@ import { writeRange } from "./address.js";
 /** @typedef {import("./address.js").Filter} Filter */
 
 /**
- * The events that the timeline holds.
+ * The events that the timeline shows: those in its window, or what comes where it follows.
  *
  * @param {Filter} filter
- * @param {boolean} follow
+ * @param {readonly [number, number] | null} window First and last seq; null where it follows.
  * @returns {string}
  */
-export function eventsCommand(filter, follow) {
-  const range = writeRange(filter.from, filter.to);
-  const isOpenEnded = filter.to === null;
+export function eventsCommand(filter, window) {
+  const [from, to] = window ?? [filter.from, filter.to];
+  const range = writeRange(from, to);
   return command("inspect events", [
     ["--chat", filter.chat],
     ["--message", filter.message],
@@ -28,7 +28,7 @@ export function eventsCommand(filter, follow) {
     ["--text", filter.text],
     ["--seq", range],
     ["--last", range ? "" : "50"],
-    ["--follow", follow && isOpenEnded],
+    ["--follow", window === null && filter.to === null],
   ]);
 }
 
@@ -106,6 +106,15 @@ export function turnCommand(chat, turn) {
  */
 export function rebuildCommand(name, check) {
   return command("rebuild", [["--projection", name], ["--check", check]]);
+}
+
+/**
+ * Whether the server is well, and if not, why.
+ *
+ * @param {string} origin
+ */
+export function readyCommand(origin) {
+  return `curl -s ${quote(`${origin}/readyz`)}`;
 }
 
 /** What is in the log, counted. */

@@ -145,7 +145,8 @@ export class Detail {
       setAttribute(button, "tabindex", isChosen ? "0" : "-1");
     }
     this.#body.setAttribute("aria-labelledby", `tab-${tab}`);
-    setText(this.#title, seq === null ? "Nothing selected" : `Event ${countText(seq)}`);
+    const title = seq === null ? "Nothing selected" : `Event ${countText(seq)}`;
+    setText(this.#title, tab === "views" ? "Views of the log" : title);
     const subject = this.#subject();
     this.#message.show(subject, tab === "message");
     this.#turn.show(subject, tab === "turn");

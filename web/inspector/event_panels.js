@@ -53,7 +53,11 @@ export function envelopePanel(seq, { envelope }, navigation, say) {
     message ? only("this message", { chat, message }) : null,
     only(kind, { kinds: [kind] }),
   );
-  return [ways, jsonView(envelope, "Envelope"), command.element, state.element];
+  const caption = (/** @type {string} */ words) => h("p", { class: "muted small caption" }, words);
+  return [
+    ...[ways, jsonView(envelope, "Envelope"), caption("This event"), command.element],
+    ...[caption("The chat as it was at this seq"), state.element],
+  ];
 }
 
 /**

@@ -25,6 +25,7 @@ export function makeRow() {
  * @property {Row} row
  * @property {Row} before The row above.
  * @property {boolean} isSelected
+ * @property {boolean} isWhole Whether the rows leave nothing out, so that a silence is one.
  * @property {string | null} title Of the chat, if it is known.
  * @property {string} emphasis What of it belongs to the selection: its turn, its message.
  */
@@ -35,18 +36,19 @@ export function makeRow() {
  * @param {HTMLElement} element
  * @param {Drawn} drawn
  */
-export function drawRow(element, { seq, row, before, isSelected, title, emphasis }) {
+export function drawRow(element, { seq, row, before, isSelected, isWhole, title, emphasis }) {
   const event = row !== null && row !== "erased" ? row : null;
   const gapMs = event ? gapBefore(event, before) : null;
+  const isGap = isWhole && gapMs !== null && gapMs >= GAP_MS;
   element.id = seq === null ? "" : `seq-${seq}`;
   setAttribute(element, "aria-selected", String(isSelected));
   setAttribute(element, "data-mark", event ? markOf(event.kind) : "none");
   setAttribute(element, "data-belongs", emphasis || null);
-  setAttribute(element, "data-gap", gapMs !== null && gapMs >= GAP_MS ? "" : null);
+  setAttribute(element, "data-gap", isGap ? "" : null);
   const texts = [
     seq === null ? "" : countText(seq),
     event ? timeText(event.at) : "",
-    gapMs === null ? "" : gapMs >= GAP_MS ? `gap ${durationText(gapMs)}` : `+${gapMs}`,
+    gapMs === null ? "" : sinceText(gapMs, isGap),
     event ? (title ?? shortId(event.chatId)) : "",
     event ? event.kind : "",
     event ? lineOf(event) : row === "erased" ? "erased with its chat" : "…",
@@ -55,6 +57,18 @@ export function drawRow(element, { seq, row, before, isSelected, title, emphasis
     const cell = element.children[i];
     if (cell) setText(cell, text);
   }
+}
+
+/**
+ * Time since the row above, in few characters.
+ *
+ * @param {number} ms
+ * @param {boolean} isGap
+ */
+function sinceText(ms, isGap) {
+  if (ms < GAP_MS) return `+${ms}`;
+  const text = ms < 60_000 ? durationText(ms) : (durationText(ms).match(/^\d+ \w+/)?.[0] ?? "");
+  return `${isGap ? "gap " : "+"}${text}`;
 }
 
 /**

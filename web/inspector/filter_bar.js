@@ -36,7 +36,7 @@ export class FilterBar {
   #turn = field("turn", "any turn");
   #message = field("message", "any message");
   #text = field("text", "text", { type: "search" });
-  #range = field("seq", "from..to", { inputmode: "text" });
+  #range = field("seq", "seq from..to", { inputmode: "text" });
   #summary = h("summary", null, "any kind");
   #kinds = h("div", { class: "kinds" }, Object.entries(KIND_GROUPS).map(kindGroup));
   #menu = h("details", { class: "kind-menu" }, this.#summary, this.#kinds);

@@ -3,20 +3,18 @@
  * The inspector page: puts its parts together and has them hear of each other.
  */
 
-import { find, h, setChildren } from "../page/dom.js";
+import { find } from "../page/dom.js";
 import { NO_FILTER, TABS } from "./address.js";
-import { Calls } from "./calls.js";
-import { CopyLine } from "./copy_line.js";
+import { CallError, Calls } from "./calls.js";
+import { statsCommand } from "./commands.js";
 import { Detail } from "./detail.js";
 import { HeadBar } from "./head_bar.js";
 import { helpDialog, listenToKeys } from "./help.js";
 import { LogWatch } from "./log_watch.js";
 import { Navigation } from "./place.js";
 import { Timeline } from "./timeline.js";
+import { TroubleBar } from "./trouble_bar.js";
 import { lagOf, troublesOf, ViewsPanel } from "./views_panel.js";
-
-/** Troubles that stand on top; the others are in the views. */
-const TROUBLES_MAX = 3;
 
 const calls = new Calls(fetch);
 const navigation = new Navigation();
@@ -24,16 +22,11 @@ const watch = new LogWatch(calls);
 /** @type {Map<string, string>} */
 const titles = new Map();
 const help = helpDialog();
+const troubles = new TroubleBar(say);
 const timeline = new Timeline(calls, navigation, titles, say);
-const views = new ViewsPanel(calls, navigation, say, showTroubles);
+const views = new ViewsPanel(calls, navigation, say, showViews);
 const detail = new Detail(calls, navigation, views.element, { say, onBack: showEvents });
-const bar = new HeadBar({
-  onViews: () => {
-    navigation.go({ tab: "views" });
-    showDetail();
-  },
-  onHelp: () => help.showModal(),
-});
+const bar = new HeadBar({ onViews: showTab, onHelp: () => help.showModal() });
 
 /** @param {string} words read to who does not see the page */
 function say(words) {
@@ -51,29 +44,53 @@ function showEvents() {
 }
 
 /** @param {readonly import("./calls.js").ProjectionState[]} projections */
-function showTroubles(projections) {
+function showViews(projections) {
   const { words, state } = lagOf(projections);
   bar.showLag(words, state);
-  const place = find(document, "#trouble", HTMLElement);
-  const troubles = troublesOf(projections).slice(0, TROUBLES_MAX);
-  const key = JSON.stringify(troubles.map(({ title }) => title.replace(/\d.*/, "")));
-  if (place.dataset["key"] === key) return;
-  place.dataset["key"] = key;
-  setChildren(place, troubles.map(troubleLine));
+  const actions = { onParked: showParked, onViews: showTab };
+  troubles.set("views", troublesOf(projections, location.origin, actions));
 }
 
-/** @param {import("./views_panel.js").Trouble} trouble */
-function troubleLine({ state, title, words, command, place }) {
-  const line = new CopyLine("what to do", say);
-  line.set(command);
-  const show = () => {
-    const filter = { ...NO_FILTER, chat: place?.chat ?? "" };
-    navigation.go(place ? { filter, seq: place.seq, at: null, tab: "event" } : { tab: "views" });
-    showDetail();
-  };
-  const said = h("span", { class: "words" }, h("strong", null, title), ` ${words}`);
-  const look = h("button", { type: "button", onclick: show }, place ? "Show event" : "Show views");
-  return h("div", { class: "trouble", "data-state": state }, said, look, line.element);
+/**
+ * @param {string} chat
+ * @param {number} seq
+ */
+function showParked(chat, seq) {
+  navigation.go({ filter: { ...NO_FILTER, chat }, seq, at: null, tab: "event" });
+  showDetail();
+}
+
+function showTab() {
+  navigation.go({ tab: "views" });
+  showDetail();
+}
+
+/** @param {import("./log_watch.js").Watched} watched */
+function watchTroubles({ log, error, isExchanged }) {
+  /** @type {import("./trouble_bar.js").Trouble[]} */
+  const found = [];
+  if (error) {
+    found.push({
+      id: "unreachable",
+      state: "behind",
+      title: error instanceof CallError && error.isOffline ? "No answer." : "The server refuses.",
+      words: `${error.message}. ${log ? "What is shown was read before; it" : "It"} is asked again
+        every second. The log can be read without it.`,
+      command: statsCommand(),
+      action: null,
+    });
+  }
+  if (isExchanged) {
+    found.push({
+      id: "exchanged",
+      state: "failed",
+      title: "Another log is served here now.",
+      words: "It was restored or exchanged since this page was opened, so seqs mean other events.",
+      command: null,
+      action: { words: "Read it", go: () => location.reload() },
+    });
+  }
+  return found;
 }
 
 async function readTitles() {
@@ -107,6 +124,7 @@ for (const [i, tab] of TABS.entries()) {
 const { seq, filter } = navigation.place;
 document.body.dataset["pane"] = seq !== null || filter.message ? "detail" : "timeline";
 find(document, "#bar", HTMLElement).append(bar.element);
+find(document, "#trouble", HTMLElement).append(troubles.element);
 find(document, "#timeline", HTMLElement).append(timeline.element);
 find(document, "#detail", HTMLElement).append(detail.element);
 document.body.append(help);
@@ -117,6 +135,7 @@ navigation.subscribe((place, before) => {
 watch.subscribe((watched) => {
   const wasLost = timeline.isLost;
   bar.show(watched);
+  troubles.set("log", watchTroubles(watched));
   if (watched.log) {
     timeline.setHead(watched.head);
     detail.setHead(watched.head);

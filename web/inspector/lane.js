@@ -132,7 +132,7 @@ function markOf(run) {
 function saidSpans(runs) {
   return runs.filter((run) => SAID.has(run.kind)).map((run) => ({
     doing: run.kind === "assistant_text" ? "speaking" : "thinking",
-    label: `${run.n_events} ${run.n_events === 1 ? "delta" : "deltas"}`,
+    label: `${run.kind.slice("assistant_".length)} · ${run.n_events}`,
     fromMs: run.after_ms,
     toMs: run.after_ms + run.duration_ms,
     firstSeq: run.first_seq,

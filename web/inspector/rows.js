@@ -30,6 +30,7 @@
  * @typedef {object} Rows
  * @property {number} count
  * @property {Phase} phase
+ * @property {number | null} searchedFrom How far back all was found, if that is not all yet.
  * @property {(index: number) => Row} at
  * @property {(index: number) => number | null} seqAt
  * @property {(seq: number) => number} indexOf The place of a seq, or of the next after it.
@@ -62,6 +63,7 @@ const AHEAD = 60;
 export class DenseRows {
   /** @type {Phase} */
   phase = { phase: "loading" };
+  searchedFrom = null;
   #calls;
   #first;
   #last;
@@ -268,7 +270,6 @@ export class FoundRows {
     return Math.max(0, Math.min(low, this.#found.length - 1));
   }
 
-  /** How far back everything was found, if that is not all yet. */
   get searchedFrom() {
     return this.#before <= this.#first ? null : this.#before;
   }

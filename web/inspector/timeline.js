@@ -34,12 +34,14 @@ export class Timeline {
   #wanted;
   /** @type {Rows} */
   #rows;
+  /** @type {[number, number]} */
+  #window = [0, 0];
   #bar = new FilterBar((filter) => this.#navigation.go({ filter }));
   #list = new VirtualList({
     label: "Events",
     make: makeRow,
     draw: (element, index) => this.#drawRow(element, index),
-    onWindow: (first, last) => this.#rows?.need(first, last),
+    onWindow: (first, last) => this.#looked(first, last),
     onScroll: (isAtEnd) => this.#scrolled(isAtEnd),
   });
   #status = h("p", { class: "list-status small" });
@@ -192,6 +194,30 @@ export class Timeline {
     this.#show();
   }
 
+  /**
+   * @param {number} first
+   * @param {number} last
+   */
+  #looked(first, last) {
+    this.#window = [first, last];
+    // The list looks for the first time before there are rows.
+    this.#rows?.need(first, last);
+    this.#command?.set(eventsCommand(this.#navigation.place.filter, this.#shown()));
+  }
+
+  /**
+   * The seqs in the window, if it stands still.
+   *
+   * @returns {[number, number] | null}
+   */
+  #shown() {
+    if (this.#isFollowing) return null;
+    const [first, last] = this.#window;
+    const from = this.#rows.seqAt(Math.max(0, first));
+    const to = this.#rows.seqAt(Math.min(last, this.#rows.count) - 1);
+    return from === null || to === null ? null : [from, to];
+  }
+
   /** @param {MouseEvent} event */
   #clicked(event) {
     const row = event.target instanceof Element ? event.target.closest(".row") : null;
@@ -249,7 +275,7 @@ export class Timeline {
    * @param {number} index
    */
   #drawRow(element, index) {
-    const { seq } = this.#navigation.place;
+    const { seq, filter } = this.#navigation.place;
     const row = this.#rows.at(index);
     const event = row === "erased" ? null : row;
     const chosen = seq === null ? null : this.#rows.at(this.#rows.indexOf(seq));
@@ -260,6 +286,7 @@ export class Timeline {
       row,
       before: this.#rows.at(index - 1),
       isSelected: seq !== null && this.#rows.seqAt(index) === seq,
+      isWhole: filter.kinds.length === 0 && filter.text === "",
       title: event ? (this.#titles.get(event.chatId) ?? null) : null,
       emphasis: isSame && of.messageId && of.messageId === event.messageId ? "message" : "",
     });
@@ -268,7 +295,7 @@ export class Timeline {
   #show() {
     const { filter, seq } = this.#navigation.place;
     this.#bar.show(filter);
-    this.#command.set(eventsCommand(filter, this.#isFollowing));
+    this.#command.set(eventsCommand(filter, this.#shown()));
     setAttribute(this.#follow, "aria-pressed", String(this.#isFollowing));
     setText(this.#follow, "Follow");
     const nNew = this.#isFollowing || filter.to !== null ? 0 : this.#head - this.#stoodAt;
@@ -283,11 +310,13 @@ export class Timeline {
   /** @param {boolean} isNarrowed */
   #showStatus(isNarrowed) {
     const { phase, count } = this.#rows;
+    const back = this.#rows.searchedFrom;
+    const found = back === null ? "found" : `found, back to seq ${countText(back)}`;
     const words = {
       loading: "reading …",
       searching: `searching … at seq ${countText(phase.phase === "searching" ? phase.seq : 0)}`,
       failed: "not read",
-      ready: `${countText(count)} ${isNarrowed ? "found so far" : "events"}`,
+      ready: `${countText(count)} ${isNarrowed ? found : "events"}`,
     };
     setText(this.#status, words[phase.phase]);
     if (phase.phase === "failed") this.#coverWith(...failedWords(phase.error));

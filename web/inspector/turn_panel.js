@@ -222,7 +222,7 @@ function scaleView({ lengthMs }) {
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map((n) => n * power).find((each) => each >= rough) ?? rough;
   const ticks = [];
-  for (let atMs = 0; atMs <= lengthMs * 0.96; atMs += step) {
+  for (let atMs = 0; atMs <= lengthMs * 0.88; atMs += step) {
     const tick = h("span", null, atMs === 0 ? "0" : durationText(atMs));
     tick.style.setProperty("--from", String(atMs / lengthMs));
     ticks.push(tick);

@@ -9,7 +9,7 @@
 import { h, setChildren, setText } from "../page/dom.js";
 import { NO_FILTER } from "./address.js";
 import { CallError } from "./calls.js";
-import { rebuildCommand, statsCommand } from "./commands.js";
+import { readyCommand, rebuildCommand, statsCommand } from "./commands.js";
 import { CopyLine } from "./copy_line.js";
 import { failure, notice } from "./notice.js";
 import { countText, durationText } from "./words.js";
@@ -25,40 +25,36 @@ const EVERY_BUSY_MS = 500;
 const BEHIND_SECONDS = 5;
 
 /**
- * What is wrong, worst first.
+ * What is wrong with the views, worst first.
  *
- * @typedef {object} Trouble
- * @property {"parked" | "behind"} state
- * @property {string} title
- * @property {string} words
- * @property {string} command
- * @property {{ chat: string, seq: number } | null} place
- */
-
-/**
  * @param {readonly ProjectionState[]} projections
- * @returns {Trouble[]}
+ * @param {string} origin of the server
+ * @param {{ onParked: (chat: string, seq: number) => void, onViews: () => void }} actions
+ * @returns {import("./trouble_bar.js").Trouble[]}
  */
-export function troublesOf(projections) {
+export function troublesOf(projections, origin, { onParked, onViews }) {
   const parked = projections.flatMap(({ name, parked: chats }) =>
     chats.map(({ chat_id, seq, cause }) => ({
-      state: /** @type {const} */ ("parked"),
+      id: `parked ${name} ${chat_id} ${seq}`,
+      state: /** @type {const} */ ("failed"),
       title: `Chat ${chat_id} stands still in ${name} at seq ${countText(seq)}.`,
       words:
-        `${cause}. Its last good state is shown, every other chat goes on. Look at the event, ` +
-        "then start a build that can apply it: it heals by itself. A rebuild tries it at once.",
+        `${cause}. Its last good state is shown, and every other chat goes on. Look at the ` +
+        "event; a build that can apply it heals the chat, and a rebuild tries again at once.",
       command: rebuildCommand(name, false),
-      place: { chat: chat_id, seq },
+      action: { words: "Show event", go: () => onParked(chat_id, seq) },
     })),
   );
   const behind = projections.filter(isLagging).map(({ name, behind_events, behind_seconds }) => ({
+    id: `behind ${name}`,
     state: /** @type {const} */ ("behind"),
     title: `${name} is ${countText(behind_events)} events behind.`,
     words:
-      `Its oldest unread event is ${durationText(behind_seconds * 1_000)} old. Reads are right ` +
-      "all the same: what is missing is folded on top, which makes them slower.",
-    command: rebuildCommand(name, true),
-    place: null,
+      `The oldest that it has not read is ${durationText(behind_seconds * 1_000)} old. Reads ` +
+      "are right all the same, but slower: what is missing is folded on top of them. If the " +
+      "figure does not fall, the server says why.",
+    command: readyCommand(origin),
+    action: { words: "Show views", go: onViews },
   }));
   return [...parked, ...behind];
 }
@@ -201,8 +197,8 @@ class ViewCard {
     this.onParked = actions.onParked;
     const button = (/** @type {string} */ words, /** @type {boolean} */ check) =>
       h("button", { type: "button", onclick: () => actions.onRebuild(check) }, words);
-    this.#rebuild = button("Rebuild and check", true);
-    this.#check = button("Rebuild", false);
+    this.#check = button("Check", true);
+    this.#rebuild = button("Rebuild", false);
     this.#bar.setAttribute("aria-label", `Rebuild of ${name}`);
     this.#command = new CopyLine(`a check of ${name}`, say);
     this.#command.set(rebuildCommand(name, true));
@@ -214,7 +210,7 @@ class ViewCard {
       this.#bar,
       this.#progress,
       this.#failed,
-      h("div", { class: "ways" }, this.#rebuild, this.#check, this.#command.element),
+      h("div", { class: "ways" }, this.#check, this.#rebuild, this.#command.element),
     );
   }
 

@@ -45,9 +45,9 @@ test("a turn is split into waiting, speaking, tools and silence", () => {
   const lane = laneOf(runs, events, 99_000);
   assert.deepEqual(spansOf(lane), [
     "0-800 starting until the first token done",
-    "800-2000 speaking 20 deltas done",
+    "800-2000 speaking text · 20 done",
     "2000-2900 tool read_csv failed",
-    "5000-6000 speaking 9 deltas done",
+    "5000-6000 speaking text · 9 done",
   ]);
   assert.deepEqual(sumsOf(lane), { tool: 900, speaking: 2_200, starting: 800, silent: 2_100 });
   assert.equal(lane.lengthMs, 6_000, "an ended turn does not grow");

@@ -58,10 +58,14 @@ test("seqs and ranges are read as people write them", () => {
 test("commands name what is shown", () => {
   const filter = { ...NO_FILTER, chat: "c1", kinds: ["error", "complete"], from: 4, to: 9 };
   assert.equal(
-    eventsCommand(filter, true),
+    eventsCommand(filter, null),
     "scrollback inspect events --chat c1 --kind error,complete --seq 4..9",
   );
-  assert.equal(eventsCommand(NO_FILTER, true), "scrollback inspect events --last 50 --follow");
+  assert.equal(
+    eventsCommand({ ...NO_FILTER, text: "disk full" }, [7, 12]),
+    "scrollback inspect events --text 'disk full' --seq 7..12",
+  );
+  assert.equal(eventsCommand(NO_FILTER, null), "scrollback inspect events --last 50 --follow");
   assert.equal(eventCommand(7), "scrollback inspect events --seq 7 --json");
   assert.equal(
     messageCommand("c1", "m2", 41),
