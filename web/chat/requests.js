@@ -70,7 +70,7 @@ function requestCard(request, respond) {
     class: "request",
     role: "group",
     "aria-label": "waiting for you",
-    "data-request": request.request_id,
+    "data-request-id": request.request_id,
   };
   const card = h("section", props, h("p", { class: "request-head" }, status), body, problem);
   return card;

@@ -15,7 +15,7 @@ const OPTIONS = [
 ];
 
 /** @param {ChatPage} chat @param {string} requestId */
-const card = (chat, requestId) => chat.page.locator(`[data-request="${requestId}"]`);
+const card = (chat, requestId) => chat.page.locator(`[data-request-id="${requestId}"]`);
 
 /** How many ways to answer a page offers. @param {ChatPage} chat @param {string} requestId */
 const open = (chat, requestId) => card(chat, requestId).getByRole("button").count();

@@ -82,7 +82,7 @@ test("thinking, a plan, and tools under way", async () => {
 
 test("a question that waits for its user", async () => {
   const { chat } = await play("asking", "Send the mail to all customers", story.asking());
-  await chat.page.locator("[data-request]").first().waitFor();
+  await chat.page.locator("[data-request-id]").first().waitFor();
   await look(chat, "asking");
   await chat.page.close();
 });
@@ -91,7 +91,7 @@ test("an answer under way, with messages that wait", async () => {
   const { chat, turn } = await play("streaming", "Why is the import slow?", story.streaming());
   const queued = { text: "And by region?", if_busy: "queue" };
   await scene.api.post("/v1/chats/streaming/turns", queued);
-  await chat.page.locator("[data-queued]").first().waitFor();
+  await chat.page.locator("[data-queued-id]").first().waitFor();
   await chat.shows(turn.messageId, "nothing is broken");
   await look(chat, "streaming");
   await turn.append(scene.api, story.end());
@@ -135,11 +135,11 @@ test("a search, with and without a find", async () => {
   const { page } = chat;
   await page.setViewportSize({ width: 1200, height: 800 });
   await page.getByRole("searchbox").fill("shop");
-  await until("one chat is left", async () => (await page.locator("[data-chat]").count()) === 1);
+  await until("one chat is left", async () => (await page.locator("[data-chat-id]").count()) === 1);
   await look(chat, "search");
   await page.setViewportSize({ width: 1200, height: 800 });
   await page.getByRole("searchbox").fill("xyzzy");
-  await until("none is left", async () => (await page.locator("[data-chat]").count()) === 0);
+  await until("none is left", async () => (await page.locator("[data-chat-id]").count()) === 0);
   await look(chat, "search-nothing");
   await page.close();
 });

@@ -32,7 +32,7 @@ test("a message is sent, answered, and stopped", async () => {
     [["user", "completed"], ["assistant", "interrupted"]],
   );
   assert.equal(rows[1]?.["interrupt_reason"], "user");
-  assert.equal(await chat.page.locator("[data-message]").count(), 2);
+  assert.equal(await chat.page.locator("[data-message-id]").count(), 2);
 });
 
 test("a send whose answer is lost is repeated, and arrives once", async () => {
@@ -49,7 +49,7 @@ test("a send whose answer is lost is repeated, and arrives once", async () => {
   const said = (await rows()).filter((row) => row["role"] === "user");
   assert.deepEqual(said.map((row) => row["content_text"]), ["Said without a network"]);
   await chat.message(said[0]?.["id"]).waitFor();
-  const shown = chat.page.locator("[data-message][data-role=user]");
+  const shown = chat.page.locator("[data-message-id][data-role=user]");
   await until("it is shown once", async () => (await shown.count()) === 1);
 });
 
@@ -64,11 +64,11 @@ test("messages wait in the queue, and are edited, removed and sent now", async (
     await chat.send(text);
     await until("it is queued", async () => (await queue("queue")).length === n + 1);
   }
-  const cards = chat.page.locator("[data-queued]");
+  const cards = chat.page.locator("[data-queued-id]");
   const [first, second, third] = (await queue("queue")).map(
     (/** @type {any} */ item) => item.queued_message_id ?? item.id,
   );
-  const card = (/** @type {string} */ id) => chat.page.locator(`[data-queued="${id}"]`);
+  const card = (/** @type {string} */ id) => chat.page.locator(`[data-queued-id="${id}"]`);
   await until("three cards are shown", async () => (await cards.count()) === 3);
 
   await card(first).getByRole("button", { name: /edit/i }).click();
@@ -81,7 +81,7 @@ test("messages wait in the queue, and are edited, removed and sent now", async (
 
   await card(second).getByRole("button", { name: /remove/i }).click();
   await until("it is removed everywhere", async () => {
-    const left = await other.page.locator("[data-queued]").count();
+    const left = await other.page.locator("[data-queued-id]").count();
     return left === 2 && (await cards.count()) === 2;
   });
 

@@ -54,7 +54,7 @@ test("a message with HTML and script shows as text", async () => {
     await chat.message(turn.messageId).locator("[data-error-code]").waitFor();
   }
   const inspector = await chat.device.tab("/inspector?chat=hostile");
-  await inspector.locator("[data-seq]").first().waitFor();
+  await inspector.getByRole("option").first().waitFor();
   assert.equal(await inspector.locator(STRANGE).count(), 0);
   assert.equal(await inspector.evaluate("globalThis.hacked"), undefined);
 });

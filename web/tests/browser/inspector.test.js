@@ -35,7 +35,7 @@ async function look(page, name) {
 
 /** The row of an event. */
 const row = (/** @type {Page} */ page, /** @type {number} */ seq) =>
-  page.locator(`[data-seq="${seq}"]`).first();
+  page.locator(`#seq-${seq}`);
 
 test("an empty log", async () => {
   const page = await device.tab("/inspector");
@@ -95,7 +95,7 @@ test("filters", async () => {
   await row(page, 2).waitFor();
   await page.getByLabel(/text/i).first().fill("CONCURRENTLY");
   await until("one event is left", async () => {
-    return (await page.locator("[data-seq]").count()) === 1;
+    return (await page.getByRole("option").count()) === 1;
   });
   await look(page, "filter");
   await page.getByLabel(/text/i).first().fill("xyzzy");

@@ -40,7 +40,7 @@ test("a chat is made, written to, stopped and left by keys alone", async () => {
   await keyboard.type("to all of them");
   await keyboard.press("Enter");
 
-  const request = chat.page.locator("[data-request]");
+  const request = chat.page.locator("[data-request-id]");
   const option = request.getByRole("button", { name: "Do not send", exact: true });
   await option.waitFor({ timeout: 20_000 });
   // Tab and Shift+Tab reach the question, and Enter answers it.

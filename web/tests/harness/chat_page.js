@@ -36,13 +36,20 @@ export class ChatPage {
 
   /** A message. */
   message(/** @type {string} */ messageId) {
-    return this.page.locator(`[data-message="${messageId}"]`);
+    return this.page.locator(`[data-message-id="${messageId}"]`);
   }
 
-  /** What a message says, as far as its text entries go. */
+  /** What a message says: its text entries, without what the page puts around them. */
   async text(/** @type {string} */ messageId) {
     const entries = this.message(messageId).locator('[data-entry="assistant_text"]');
-    return letters((await entries.allTextContents()).join(""));
+    const texts = await entries.evaluateAll((nodes) =>
+      nodes.map((node) => {
+        const copy = /** @type {Element} */ (node.cloneNode(true));
+        for (const around of copy.querySelectorAll("figcaption, button")) around.remove();
+        return copy.textContent ?? "";
+      }),
+    );
+    return letters(texts.join(""));
   }
 
   /** What a message's blocks of code say, to the last space. */
@@ -63,8 +70,13 @@ export class ChatPage {
 
   /** Waits until a message shows a piece of its text. */
   async shows(/** @type {string} */ messageId, /** @type {string} */ piece, deadlineMs = 15_000) {
-    const wanted = letters(piece);
-    const look = async () => (await this.text(messageId)).includes(wanted);
+    const entries = this.message(messageId).locator('[data-entry="assistant_text"]');
+    const look = () =>
+      entries.evaluateAll(
+        (nodes, wanted) =>
+          nodes.some((node) => node.textContent?.replace(/\s+/g, "").includes(wanted)),
+        letters(piece),
+      );
     await until(`the message shows ${JSON.stringify(piece)}`, look, deadlineMs);
   }
 
@@ -109,7 +121,7 @@ export class ChatPage {
 
   /** Opens a chat from the list. */
   async choose(/** @type {string} */ chatId) {
-    await this.page.locator(`[data-chat="${chatId}"]`).first().click();
+    await this.page.locator(`[data-chat-id="${chatId}"]`).first().click();
   }
 
   /** A button by the beginning of its name. */

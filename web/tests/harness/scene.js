@@ -14,6 +14,7 @@ const DELTA_EVERY_MS = 10;
 export class Scene {
   /** @type {Device[]} */
   #devices = [];
+  #isClosed = false;
 
   /**
    * @param {Scrollback} server
@@ -57,13 +58,15 @@ export class Scene {
    */
   async speak(turn, deltas, everyMs = DELTA_EVERY_MS) {
     for (const delta of deltas) {
-      await until("a delta is stored", () => turn.say(this.api, delta), 60_000);
+      if (this.#isClosed) return;
+      await until("a delta is stored", () => turn.say(this.api, delta), 30_000);
       await pause(everyMs);
     }
   }
 
   /** Ends everything. */
   async close() {
+    this.#isClosed = true;
     const ends = await Promise.allSettled(this.#devices.map((device) => device.close()));
     await this.browser.close();
     await this.server.stop();

@@ -72,7 +72,7 @@ test("ten thousand messages, read back in time, while an answer streams", async 
   const tasks = (await longTasks(chat.page)).filter((task) => task.at > from);
   const longest = Math.max(0, ...tasks.map((task) => task.ms));
   const heap = await heapBytes(chat.page);
-  const drawn = await chat.page.locator("[data-message]").count();
+  const drawn = await chat.page.locator("[data-message-id]").count();
   const mib = (/** @type {number} */ bytes) => `${(bytes / (1 << 20)).toFixed(1)} MiB`;
   t.diagnostic(`longest task ${longest} ms, heap ${mib(before)} then ${mib(heap)}`);
   t.diagnostic(`${drawn} messages in the document`);
