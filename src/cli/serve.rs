@@ -35,7 +35,8 @@ const VIEW_PAUSE: Duration = Duration::from_millis(100);
 /// Serve the log over HTTP
 ///
 /// Opens the data directory, makes it if it is missing, and serves it until Ctrl-C or SIGTERM. An
-/// append is answered once it is on disk. One server may have a directory at a time.
+/// append is answered once it is on disk. One server may have a directory at a time. A browser
+/// finds the chat page at / and the inspector at /inspector.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -107,7 +108,9 @@ pub(super) fn run(data: &Path, args: &Serve) -> anyhow::Result<Exit> {
         let listener = http::bind(addr)?;
         server.announce(&listener)?;
         let (stop, stopped) = (server.app.clone(), stopped()?);
-        say(&format!("listening on http://{}", listener.addr()));
+        let addr = listener.addr();
+        say(&format!("listening on http://{addr}"));
+        say(&format!("chat page      http://{addr}/\ninspector page http://{addr}/inspector"));
         tokio::spawn(async move {
             stopped.await;
             stop.stop();

@@ -5,7 +5,8 @@
 //!
 //! Reading order: [`App`] is what handlers share; `request`, `body` and `answer` are how a call is
 //! read and answered, `error` and `refused` how it fails; then the resources; `stream`, `replay`,
-//! `sse` and `takeover` are the way of an event to a reader; `serve` is the socket.
+//! `sse` and `takeover` are the way of an event to a reader; `pages` is what a browser loads;
+//! `serve` is the socket.
 
 mod answer;
 mod append;
@@ -19,6 +20,7 @@ mod health;
 mod messages;
 mod metrics;
 mod openapi;
+mod pages;
 mod queue;
 mod refused;
 mod replay;
@@ -177,7 +179,8 @@ pub fn router(app: App) -> Router {
     let openapi = openapi::text(&api);
     router
         .route("/openapi.json", axum::routing::get(async move || openapi::answer(&openapi)))
-        .fallback(no_route)
+        .merge(pages::routes())
+        .fallback(async move |uri: Uri| no_route(&uri))
         .method_not_allowed_fallback(no_method)
         .with_state(app)
 }
@@ -217,7 +220,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(health::metrics))
 }
 
-async fn no_route(uri: Uri) -> Problem {
+fn no_route(uri: &Uri) -> Problem {
     let path: String = uri.path().chars().take(200).collect();
     let detail = format!("nothing is at {path}; /openapi.json lists the routes");
     Problem::new(Code::RouteNotFound, detail)

@@ -5,6 +5,7 @@
 pub(crate) mod api;
 mod chats;
 mod openapi;
+mod pages;
 mod problems;
 mod short_way;
 mod streams;

@@ -40,8 +40,9 @@ const GRACE: Duration = Duration::from_millis(500);
 /// See it work: play a sample chat, live, into a fresh directory
 ///
 /// Starts a server on this machine, plays a chat through the same door that every producer uses,
-/// opens another one that a scripted agent answers in, and prints commands to try on them: follow,
-/// cut the connection, resume, ask, approve, stop, look into the log.
+/// opens another one that a scripted agent answers in, and prints the address of the pages that
+/// show them, and commands to try: follow, cut the connection, resume, ask, approve, stop, look
+/// into the log.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -158,10 +159,18 @@ fn listen(asked: Option<SocketAddr>) -> anyhow::Result<Listener> {
 
 fn introduce(dir: &Path, addr: SocketAddr) {
     let dir = dir.display();
-    say(&format!("listening on http://{addr}"));
     say(&format!(
         "
-A sample chat is being played into {dir}. Try, in another terminal:
+  http://{addr}/
+      open it in a browser: a sample chat is being played, and another one answers
+  http://{addr}/inspector
+      the log behind both, event by event
+
+listening on http://{addr}
+"
+    ));
+    say(&format!(
+        "Its log is in {dir}. Try, in another terminal:
 
   curl -N 'http://{addr}/v1/chats/{CHAT}/stream?after_seq=0'
       follow it from the beginning; cut it with Ctrl-C at any point

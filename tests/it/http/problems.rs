@@ -12,7 +12,6 @@ async fn every_wrong_path_and_parameter_has_its_code() {
     api.turn("c1", "t1").await;
     let long = "x".repeat(129);
     let cases = [
-        ("/", "404 route_not_found"),
         ("/v1/chats/", "404 route_not_found"),
         ("/v1/chats/c1/nothing", "404 route_not_found"),
         ("/v1/chats/unknown", "404 chat_not_found"),
