@@ -13,6 +13,7 @@
 //! What is shown of a message is left to [`content_render`](crate::content_render).
 
 mod fold;
+mod growing;
 mod head;
 mod stored;
 mod tag;
@@ -24,6 +25,7 @@ use std::collections::{BTreeMap, HashMap};
 use scrollback_schema::event::{Attachment, Kind, PlanEntry};
 use scrollback_schema::{Body, Recorded};
 
+pub use growing::{Growing, Speaking};
 pub use head::{Failure, Head, Role, StreamStatus, TurnHead, UsageTotal};
 pub use stored::{Change, Chunk, LoadError, PartKind};
 pub use text::{OpenEnd, Text};

@@ -119,7 +119,7 @@ impl Text {
     }
 
     /// The last `n` bytes, all of which are in memory.
-    fn last_bytes(&self, n: usize) -> String {
+    pub(super) fn last_bytes(&self, n: usize) -> String {
         let mut pieces = Vec::new();
         let mut missing = n;
         for chunk in self.chunks.iter().rev() {

@@ -1,7 +1,7 @@
 //! The suggestions tag against a plain model over the whole text, in all sorts of pieces.
 
 use scrollback_projections::Projection;
-use scrollback_projections::message::{Message, Messages, Part};
+use scrollback_projections::message::{Growing, Message, Messages, Part, Speaking};
 use scrollback_schema::limits::{SUGGESTIONS_TAG_BYTES_MAX, TEXT_CHUNK_BYTES};
 use scrollback_schema::{Body, Event, event};
 use scrollback_test_support::rng::Rng;
@@ -61,6 +61,32 @@ fn fold(pieces: &[&str], through_tables: bool) -> (String, Option<Vec<String>>) 
     (message.text(), suggestions)
 }
 
+/// What a reader is shown of a text in these pieces, who comes when `joins_after` of them are
+/// there: what it finds, and what it is sent after that.
+fn show(pieces: &[&str], joins_after: usize) -> String {
+    let started = script::parse("chat c1\nstart t1 m1").unwrap().recorded();
+    let mut event = started[1].clone();
+    let mut row = None;
+    Messages::apply(&mut row, &event).unwrap();
+    for &piece in &pieces[..joins_after] {
+        event.seq = event.seq.next();
+        let text = piece.to_owned();
+        event.body = Body::Event(Event::AssistantText(event::AssistantText { text }));
+        Messages::apply(&mut row, &event).unwrap();
+    }
+    let message = row.unwrap();
+    let (mut growing, n_held) = match message.speaking() {
+        Some((Speaking::Text(growing), n_held)) => (growing, n_held),
+        _ => (Growing::default(), 0),
+    };
+    let mut shown = message.text();
+    shown.truncate(shown.len() - n_held);
+    for &piece in &pieces[joins_after..] {
+        shown.push_str(&growing.push(piece).0);
+    }
+    shown + &growing.end()
+}
+
 /// Every chunk but the last is full: the next character does not fit.
 fn check_chunks(message: &Message) {
     for part in message.parts() {
@@ -116,6 +142,8 @@ fn random_texts_in_random_pieces_agree_with_the_model() {
             let through_tables = bytes_max > 3;
             let (folded, offered) = fold(&pieces, through_tables);
             assert_eq!(folded, expected, "seed {seed}, pieces up to {bytes_max} bytes");
+            let joins_after = rng.below(pieces.len() + 1);
+            assert_eq!(show(&pieces, joins_after), expected, "seed {seed}, after {joins_after}");
             let offered = offered.unwrap_or_default();
             assert_eq!(offered, suggestions.clone().unwrap_or_default(), "seed {seed}");
         }
