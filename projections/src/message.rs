@@ -25,7 +25,7 @@ use std::collections::{BTreeMap, HashMap};
 use scrollback_schema::event::{Attachment, Kind, PlanEntry};
 use scrollback_schema::{Body, Recorded};
 
-pub use growing::{Growing, Speaking};
+pub use growing::{Current, Growing, Speaking};
 pub use head::{Failure, Head, Role, StreamStatus, TurnHead, UsageTotal};
 pub use stored::{Change, Chunk, LoadError, PartKind};
 pub use text::{OpenEnd, Text};

@@ -5,7 +5,7 @@
 //! or the part ends. What is shown joins to the text of the folded message.
 
 use super::tag::{OPEN, Scan};
-use super::text::{Tail, Voice};
+use super::text::Voice;
 use super::{Message, Part};
 
 /// The text of the part that a message ends with, from where it stands on.
@@ -41,6 +41,11 @@ impl Growing {
         (shown, suggestions)
     }
 
+    /// What is held back; text ends with it as long as it is not shown.
+    pub fn held(&self) -> &str {
+        &self.held
+    }
+
     /// What was held back until the part ended.
     pub fn end(self) -> String {
         self.held
@@ -52,42 +57,44 @@ impl Growing {
     }
 }
 
-/// What a message is in the middle of saying.
+/// What an open message is in the middle of saying.
+#[derive(Debug, Clone)]
+pub struct Current<'a> {
+    /// The last part, unless it is empty so far.
+    pub part: Option<&'a Part>,
+    /// How it goes on.
+    pub speaking: Speaking,
+}
+
+/// How a part goes on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Speaking {
-    /// Text; what of the last part is held back is not to be shown yet.
+    /// Text.
     Text(Growing),
     /// Thinking, which is shown as it comes.
     Thinking,
 }
 
 impl Message {
-    /// What an open message is in the middle of saying, and how many bytes of its last text are to
-    /// be held back.
+    /// What an open message is in the middle of saying.
     ///
     /// # Panics
     ///
     /// If not all of the message is in memory.
-    pub fn speaking(&self) -> Option<(Speaking, usize)> {
-        let tail = self.head.tail.as_ref()?;
-        match tail.voice {
-            Voice::Thinking => Some((Speaking::Thinking, 0)),
-            Voice::Text => {
-                let held = self.held_back(tail);
-                let n_held = held.len();
-                let growing = Growing { scan: tail.scan.clone(), bytes: tail.bytes, held };
-                Some((Speaking::Text(growing), n_held))
-            }
-        }
-    }
-
-    fn held_back(&self, tail: &Tail) -> String {
+    pub fn current(&self) -> Option<Current<'_>> {
         assert!(self.is_whole, "a message is shown when all of it was loaded");
+        let tail = self.head.tail.as_ref()?;
+        let part = self.parts.get(&tail.part);
         let open = tail.scan.open_since().map_or(0, |start| (tail.bytes - start) as usize);
-        match self.parts.get(&tail.part) {
-            Some(Part::Text(text)) => text.last_bytes(open),
-            _ => String::new(),
-        }
+        let speaking = match (tail.voice, part) {
+            (Voice::Thinking, _) => Speaking::Thinking,
+            (Voice::Text, Some(Part::Text(text))) => {
+                let held = text.last_bytes(open);
+                Speaking::Text(Growing { scan: tail.scan.clone(), bytes: tail.bytes, held })
+            }
+            (Voice::Text, _) => Speaking::Text(Growing::default()),
+        };
+        Some(Current { part, speaking })
     }
 }
 

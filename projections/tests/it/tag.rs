@@ -75,12 +75,12 @@ fn show(pieces: &[&str], joins_after: usize) -> String {
         Messages::apply(&mut row, &event).unwrap();
     }
     let message = row.unwrap();
-    let (mut growing, n_held) = match message.speaking() {
-        Some((Speaking::Text(growing), n_held)) => (growing, n_held),
-        _ => (Growing::default(), 0),
+    let mut growing = match message.current().map(|current| current.speaking) {
+        Some(Speaking::Text(growing)) => growing,
+        _ => Growing::default(),
     };
     let mut shown = message.text();
-    shown.truncate(shown.len() - n_held);
+    shown.truncate(shown.len() - growing.held().len());
     for &piece in &pieces[joins_after..] {
         shown.push_str(&growing.push(piece).0);
     }
