@@ -35,6 +35,17 @@ pub struct MessagesPage {
     pub as_of_seq: Seq,
 }
 
+/// A page of messages as they are kept, ascending.
+#[derive(Debug)]
+pub struct MessageRecords {
+    /// The messages, all of each.
+    pub items: Vec<Message>,
+    /// Where the page of earlier messages begins, if there is one.
+    pub next_cursor: Option<Seq>,
+    /// The seq that the page reflects.
+    pub as_of_seq: Seq,
+}
+
 /// One message.
 #[derive(Debug)]
 pub struct MessageAnswer {
@@ -202,6 +213,52 @@ impl ReadModel {
             let at = MessagesAt::new(&this, &open, chat, at)?;
             let message = at.one(&message)?.map(|message| json(&message.view()));
             Ok(MessageAnswer { message, as_of_seq: at.at })
+        })
+        .await
+    }
+
+    /// A page of a chat's messages as they are kept.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadModelError`].
+    pub async fn message_records(
+        &self,
+        chat: &ChatRef,
+        cursor: Option<Seq>,
+        limit: usize,
+    ) -> Result<MessageRecords, ReadModelError> {
+        let head = self.log.head();
+        self.ready(&[&self.views.messages], head).await?;
+        let (this, chat) = (self.clone(), chat.created);
+        blocking(move || {
+            let open = OpenView::new(&this.views.messages)?;
+            let at = MessagesAt::new(&this, &open, chat, head.max(open.from))?;
+            let (items, has_more) = at.page(cursor.unwrap_or(Seq::MAX), limit)?;
+            let first = items.first().filter(|_| has_more);
+            let next_cursor = first.map(|message| message.head().first_seq);
+            Ok(MessageRecords { items, next_cursor, as_of_seq: at.at })
+        })
+        .await
+    }
+
+    /// One message as it is kept, and the seq that it reflects.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadModelError`].
+    pub async fn message_record(
+        &self,
+        chat: &ChatRef,
+        message: &MessageId,
+    ) -> Result<(Option<Message>, Seq), ReadModelError> {
+        let head = self.log.head();
+        self.ready(&[&self.views.messages], head).await?;
+        let (this, chat, message) = (self.clone(), chat.created, message.clone());
+        blocking(move || {
+            let open = OpenView::new(&this.views.messages)?;
+            let at = MessagesAt::new(&this, &open, chat, head.max(open.from))?;
+            Ok((at.one(&message)?, at.at))
         })
         .await
     }

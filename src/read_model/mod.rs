@@ -24,7 +24,7 @@ use serde_json::value::RawValue;
 
 pub use chats::{ChatAnswer, ChatCursor, ChatFilter, ChatsPage, ChatsQuery, OpenTurnEntry};
 pub use conversation::Spoken;
-pub use messages::{MessageAnswer, MessagesPage, MessagesQuery, Snapshot};
+pub use messages::{MessageAnswer, MessageRecords, MessagesPage, MessagesQuery, Snapshot};
 pub use of_chat::Items;
 pub use search::{SearchHit, SearchPage, SearchQuery};
 pub use status::{ChatStatus, OpenTurnStatus};
