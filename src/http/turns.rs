@@ -16,7 +16,7 @@ use super::queue::queued_id;
 use super::request::{ChatPath, IdempotencyKey, JsonBody, TurnPath};
 use crate::log::{Append, Idempotency, Lease};
 use crate::provider::EXTERNAL;
-use crate::turn::{Accepted, IfBusy, StartTurn, StopTurn, TurnIds, TurnsError};
+use crate::turn::{Accepted, Asks, IfBusy, StartTurn, StopTurn, TurnIds, TurnsError};
 
 /// Starts a turn
 ///
@@ -60,6 +60,7 @@ pub(crate) async fn start_turn(
     }
     let start = StartTurn {
         chat: chat.clone(),
+        asks: Asks::Anew,
         text: said.text,
         attachments: said.attachments,
         provider,

@@ -45,7 +45,7 @@ use tracing::Instrument;
 
 pub use answer::Respond;
 pub use schedule::{Due, ScheduleError, Schedules, TimingError, next_run};
-pub use start::{Accepted, IfBusy, StartTurn};
+pub use start::{Accepted, Asks, IfBusy, StartTurn};
 pub use stop::StopTurn;
 
 use crate::clock::Clock;

@@ -21,6 +21,8 @@ use crate::read_model::ReadModelError;
 pub struct StartTurn {
     /// The chat.
     pub chat: ChatId,
+    /// Whether what the user says is new.
+    pub asks: Asks,
     /// What the user says.
     pub text: String,
     /// Files that go with it.
@@ -42,6 +44,17 @@ pub struct StartTurn {
     pub also: Vec<Event>,
     /// The client's key; the receipt is filled in.
     pub idempotency: Option<Idempotency>,
+}
+
+/// Which message a turn answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Asks {
+    /// A new one.
+    #[default]
+    Anew,
+    /// One that the chat has already, by its id; it is answered once more, as if nothing had been
+    /// said after it. Only a turn that starts at once can do that.
+    Again,
 }
 
 /// What to do with a message while a turn is open.
@@ -103,15 +116,18 @@ impl Shared {
         let gate = self.gates.enter(&start.chat).await;
         let chat = self.chat(&start.chat).await?;
         let title = self.title_for(&chat, &start.text).await?;
-        let said = UserText { text: start.text.clone(), attachments: start.attachments.clone() };
         let started = StreamStarted {
             provider: provider.clone(),
             model: start.model.clone(),
             user_message_id: Some(start.ids.user_message.clone()),
             origin: start.origin,
         };
-        let mut events =
-            vec![start.ids.user_event(said), start.ids.turn_event(Event::StreamStarted(started))];
+        let mut events = Vec::new();
+        if start.asks == Asks::Anew {
+            let (text, attachments) = (start.text.clone(), start.attachments.clone());
+            events.push(start.ids.user_event(UserText { text, attachments }));
+        }
+        events.push(start.ids.turn_event(Event::StreamStarted(started)));
         events.extend(title.map(title_event));
         events.extend(start.also.iter().cloned().map(NewEvent::of_chat));
         let mut append = Append::new(start.chat.clone(), events)?;
@@ -137,7 +153,7 @@ impl Shared {
                 }
             },
             Err(AppendError::Refused(Refusal { reason: Reason::TurnBusy { .. }, .. }))
-                if start.if_busy != IfBusy::Reject =>
+                if start.if_busy != IfBusy::Reject && start.asks == Asks::Anew =>
             {
                 self.queue_up(&gate, &chat, start).await
             }

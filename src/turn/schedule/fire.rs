@@ -17,7 +17,7 @@ use super::due::{Due, next_run};
 use super::{ScheduleError, Shared};
 use crate::log::turn_guard::Reason;
 use crate::log::{Append, AppendError, Idempotency, Refusal};
-use crate::turn::{Accepted, IfBusy, StartTurn, TurnIds, TurnsError};
+use crate::turn::{Accepted, Asks, IfBusy, StartTurn, TurnIds, TurnsError};
 
 /// Between two looks at a chat that is busy while a run is due.
 const BUSY: Duration = Duration::from_secs(1);
@@ -171,6 +171,7 @@ impl Shared {
         let unused = QueuedMessageId::parse(&self.turns.0.clock.fresh_id());
         StartTurn {
             chat: chat.clone(),
+            asks: Asks::Anew,
             text: schedule.prompt.clone(),
             attachments: Vec::new(),
             provider: schedule.provider.clone(),
