@@ -5,9 +5,10 @@
 //!
 //! Reading order: [`App`] is what handlers share; `request`, `body` and `answer` are how a call is
 //! read and answered, `error` and `refused` how it fails; then the resources; `stream`, `replay`,
-//! `sse` and `takeover` are the way of an event to a reader; `pages` is what a browser loads;
-//! `serve` is the socket.
+//! `sse` and `takeover` are the way of an event to a reader; `ai_sdk` is all of it for clients of
+//! the Vercel AI SDK; `pages` is what a browser loads; `serve` is the socket.
 
+mod ai_sdk;
 mod answer;
 mod append;
 mod body;
@@ -215,6 +216,10 @@ fn routes() -> OpenApiRouter<App> {
         ))
         .routes(routes!(schedules::run_schedule))
         .routes(routes!(schedules::list_runs))
+        .routes(routes!(ai_sdk::ai_sdk_send))
+        .routes(routes!(ai_sdk::ai_sdk_resume))
+        .routes(routes!(ai_sdk::ai_sdk_stop))
+        .routes(routes!(ai_sdk::ai_sdk_messages))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(health::metrics))

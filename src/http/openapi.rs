@@ -88,7 +88,7 @@ fn complete(path: &str, method: &str, operation: &mut Map<String, Value>) {
             parameters.push(parameter);
         }
     }
-    if takes_key(method, &id) {
+    if takes_key(path, method, &id) {
         parameters.push(json!({
             "name": IDEMPOTENCY_KEY,
             "in": "header",
@@ -114,8 +114,8 @@ fn complete(path: &str, method: &str, operation: &mut Map<String, Value>) {
 }
 
 /// Whether the operation appends under a client's key.
-fn takes_key(method: &str, id: &str) -> bool {
-    method != "get" && id != "take_lease"
+fn takes_key(path: &str, method: &str, id: &str) -> bool {
+    path.starts_with("/v1/") && method != "get" && id != "take_lease"
 }
 
 /// The problems of an operation, by status.
@@ -129,12 +129,16 @@ fn problems(
     use Code::*;
     let mut codes = Vec::new();
     let has = |name: &str| parameters.iter().any(|parameter| parameter["name"] == name);
-    if !path.starts_with("/v1/") {
+    if !path.starts_with("/v1/") && !path.starts_with("/api/") {
         return BTreeMap::new();
     }
     codes.extend([ReadFailed, Internal]);
     if path.contains('{') || path.starts_with("/v1/schedules") {
-        codes.extend([BadId, ChatNotFound, ChatDeleted]);
+        codes.extend([BadId, ChatDeleted]);
+        // A page of the AI SDK asks for a chat before its first message makes it.
+        if !matches!(id, "ai_sdk_resume" | "ai_sdk_messages") {
+            codes.push(ChatNotFound);
+        }
     }
     if parameters.iter().any(|parameter| parameter["in"] == "query") {
         codes.push(BadQuery);
@@ -145,7 +149,7 @@ fn problems(
     if has_body {
         codes.extend([BadJson, BadId, BodyIncomplete, BadBody, UnsupportedMediaType, BodyTooLarge]);
     }
-    if takes_key(method, id) {
+    if takes_key(path, method, id) {
         codes.extend([BadIdempotencyKey, IdempotencyKeyReused]);
     }
     match method {
@@ -188,24 +192,20 @@ fn problems_of(id: &str) -> &'static [Code] {
             ViewFailed,
             ViewUnavailable,
         ],
-        "stop_turn" => &[ViewFailed, ViewUnavailable],
-        "queue_message" => &[
+        "ai_sdk_send" => &[
+            ChatDeleted,
             ProviderUnknown,
             ProviderExternal,
+            ChatBusy,
             IdTaken,
-            QueueFull,
             TooManyTurns,
             ViewFailed,
             ViewUnavailable,
         ],
-        "edit_queued" => {
-            &[ProviderUnknown, ProviderExternal, QueuedMessageNotFound, QueuedMessageGone]
+        "stop_turn" | "ai_sdk_stop" => &[ViewFailed, ViewUnavailable],
+        "queue_message" | "edit_queued" | "remove_queued" | "send_queued_now" | "clear_queue" => {
+            problems_of_queue(id)
         }
-        "remove_queued" => &[QueuedMessageNotFound, QueuedMessageGone],
-        "send_queued_now" => {
-            &[QueuedMessageNotFound, QueuedMessageGone, TooManyTurns, ViewFailed, ViewUnavailable]
-        }
-        "clear_queue" => &[ViewFailed, ViewUnavailable],
         "respond" => &[RequestNotFound, RequestAnswered, ViewFailed, ViewUnavailable],
         "create_schedule" => &[ProviderUnknown, ProviderExternal, IdTaken, TooManySchedules],
         "get_schedule" | "list_runs" | "remove_schedule" => &[ScheduleNotFound],
@@ -226,6 +226,30 @@ fn problems_of(id: &str) -> &'static [Code] {
         "list_messages" | "list_events" => &[PositionAhead],
         "get_message" => &[PositionAhead, MessageNotFound],
         "stream_all" => &[BadId],
+        _ => &[],
+    }
+}
+
+fn problems_of_queue(id: &str) -> &'static [Code] {
+    use Code::*;
+    match id {
+        "queue_message" => &[
+            ProviderUnknown,
+            ProviderExternal,
+            IdTaken,
+            QueueFull,
+            TooManyTurns,
+            ViewFailed,
+            ViewUnavailable,
+        ],
+        "edit_queued" => {
+            &[ProviderUnknown, ProviderExternal, QueuedMessageNotFound, QueuedMessageGone]
+        }
+        "remove_queued" => &[QueuedMessageNotFound, QueuedMessageGone],
+        "send_queued_now" => {
+            &[QueuedMessageNotFound, QueuedMessageGone, TooManyTurns, ViewFailed, ViewUnavailable]
+        }
+        "clear_queue" => &[ViewFailed, ViewUnavailable],
         _ => &[],
     }
 }

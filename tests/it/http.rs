@@ -2,6 +2,7 @@
 //!
 //! What needs a process, a network or a crash is tested beside this.
 
+mod ai_sdk;
 pub(crate) mod api;
 mod chats;
 mod openapi;

@@ -8,7 +8,7 @@ mod disk;
 mod many;
 mod queue;
 mod restart;
-mod room;
+pub(crate) mod room;
 mod run;
 mod schedule;
 mod stop;

@@ -10,14 +10,14 @@ use serde_json::{Value, json};
 use crate::http::api::Api;
 
 /// A server under test with a chat `c1`.
-pub(super) struct Room {
-    pub(super) api: Api,
+pub(crate) struct Room {
+    pub(crate) api: Api,
     _scripts: TempDir,
 }
 
 impl Room {
     /// Each script is a provider of its name; `turns` are the lines of the `[turns]` table.
-    pub(super) async fn new(turns: &str, scripts: &[(&str, &str)]) -> Room {
+    pub(crate) async fn new(turns: &str, scripts: &[(&str, &str)]) -> Room {
         Room::with(turns, scripts, &[]).await
     }
 
@@ -86,7 +86,7 @@ impl Room {
     }
 
     /// The events of `c1` after the chat's creation, `KIND` or `KIND DETAIL` each.
-    pub(super) async fn events(&self) -> Vec<String> {
+    pub(crate) async fn events(&self) -> Vec<String> {
         let page = self.api.get("/v1/chats/c1/events?after_seq=1&limit=1000").await.expect(200);
         page["items"].as_array().unwrap().iter().map(line).collect()
     }
@@ -111,12 +111,12 @@ impl Room {
         self.api.post(&path, &Value::Null).await.status
     }
 
-    pub(super) async fn status(&self) -> Value {
+    pub(crate) async fn status(&self) -> Value {
         self.api.get("/v1/chats/c1/status").await.expect(200)
     }
 
     /// Waits until nothing runs and nothing waits in `c1`.
-    pub(super) async fn idle(&self) {
+    pub(crate) async fn idle(&self) {
         eventually("an idle chat", async || {
             let status = self.status().await;
             (status["open_turn"].is_null() && status["queue_length"] == 0).then_some(())
