@@ -4,7 +4,7 @@
 
 use axum::body::Body;
 use axum::http::{Method, Request};
-use scrollback_test_support::wait::eventually;
+use scrollback_test_support::wait::{eventually, within};
 use serde_json::{Value, json};
 
 use super::api::{Answer, Stream, request};
@@ -50,14 +50,18 @@ fn line(frame: &str) -> Option<String> {
     is_told.then(|| format!("{kind}{said}"))
 }
 
-/// The lines of a stream up to one, included.
+/// The lines of a stream up to one, included; heartbeats do not prolong the wait.
 async fn until(stream: &mut Stream, last: &str) -> Vec<String> {
-    let mut lines = Vec::new();
-    while lines.last().is_none_or(|line| line != last) {
-        let frame = stream.next().await.unwrap_or_else(|| panic!("{last} comes after {lines:?}"));
-        lines.extend(line(&frame));
-    }
-    lines
+    let lines = async {
+        let mut lines = Vec::new();
+        while lines.last().is_none_or(|line| line != last) {
+            let frame = stream.next().await;
+            let frame = frame.unwrap_or_else(|| panic!("{last} comes after {lines:?}"));
+            lines.extend(line(&frame));
+        }
+        lines
+    };
+    within(last, lines).await
 }
 
 /// Opens the gate of the one turn that waits for it.
