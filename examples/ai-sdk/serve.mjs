@@ -6,7 +6,8 @@
 import { createServer, request } from "node:http";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
-const PAGE = `<!doctype html><meta charset="utf-8"><title>Chat</title><link rel="icon" href="data:,">
+const PAGE = `<!doctype html><meta charset="utf-8"><title>Chat</title>
+<link rel="icon" href="data:,">
 <body><script type="module" src="/app.js"></script>`;
 
 /** How esbuild makes the page's script. */

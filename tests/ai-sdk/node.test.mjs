@@ -1,4 +1,5 @@
-// Each major of the SDK in Node, as `useChat` drives it: send, resume, join late, fail, stop, again.
+// Each major of the SDK in Node, as `useChat` drives it: send, resume, join late, fail, stop, and
+// all of it again.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
