@@ -11,6 +11,24 @@ import { bytesText, countText } from "./words.js";
 const SVG = "http://www.w3.org/2000/svg";
 const CURVE = { width: 72, height: 20 };
 
+const WORDS = {
+  connecting: "connecting",
+  catching_up: "catching up",
+  live: "live",
+  waiting: "reconnecting",
+  offline: "offline",
+  closed: "closed",
+};
+
+const STATES = {
+  connecting: "connecting",
+  catching_up: "streaming",
+  live: "live",
+  waiting: "waiting",
+  offline: "interrupted",
+  closed: "interrupted",
+};
+
 /** The bar; its buttons do what the page gives them to do. */
 export class HeadBar {
   #head = figure("head", "Seq of the last committed event");
@@ -21,11 +39,17 @@ export class HeadBar {
   #curve = document.createElementNS(SVG, "path");
   #state = h("span", { class: "status", "data-state": "connecting" }, "connecting");
   #lag;
+  #isReached = true;
+  #link;
   #theme = h("button", { type: "button", class: "quiet", onclick: () => this.#nextTheme() });
   element;
 
-  /** @param {{ onViews: () => void, onHelp: () => void }} actions */
-  constructor({ onViews, onHelp }) {
+  /**
+   * @param {import("../client/link.js").ConnectionState} link
+   * @param {{ onViews: () => void, onHelp: () => void }} actions
+   */
+  constructor(link, { onViews, onHelp }) {
+    this.#link = link;
     this.#lag = h("button", { type: "button", class: "lag", onclick: onViews }, "views");
     const svg = document.createElementNS(SVG, "svg");
     svg.setAttribute("viewBox", `0 0 ${CURVE.width} ${CURVE.height}`);
@@ -50,14 +74,14 @@ export class HeadBar {
       ),
     );
     this.#showTheme();
+    this.#showState();
   }
 
   /** @param {import("./log_watch.js").Watched} watched */
   show({ log, head, rates, error }) {
     const rate = rates.slice(-3).reduce((sum, each) => sum + each, 0) / Math.min(3, rates.length);
-    const state = error ? "failed" : log ? "live" : "connecting";
-    setAttribute(this.#state, "data-state", state);
-    setText(this.#state, error ? "not reached" : log ? "live" : "connecting");
+    this.#isReached = error === null;
+    this.#showState();
     this.#head.set(log ? countText(head) : "–");
     this.#rate.set(rates.length === 0 ? "–" : rate > 0 && rate < 10 ? rate.toFixed(1) : countText(rate));
     this.#bytes.set(log?.log_bytes === undefined ? "–" : bytesText(bytesOf(log)));
@@ -66,6 +90,19 @@ export class HeadBar {
     this.#curve.setAttribute("d", curve(rates));
     const ids = [`log ${log?.log_id}`, `format ${log?.format_version}`];
     if (log) this.#head.element.title = [...ids, `SQLite ${log.sqlite_version}`].join("\n");
+  }
+
+  /** @param {import("../client/link.js").ConnectionState} link of the one stream of the browser */
+  showLink(link) {
+    this.#link = link;
+    this.#showState();
+  }
+
+  #showState() {
+    const { phase, toGo } = this.#link;
+    const words = phase === "catching_up" ? `catching up, ${countText(toGo ?? 0)} to go` : WORDS[phase];
+    setAttribute(this.#state, "data-state", this.#isReached ? STATES[phase] : "failed");
+    setText(this.#state, this.#isReached ? words : "no answer");
   }
 
   /**

@@ -3,6 +3,7 @@
  * The inspector page: puts its parts together and has them hear of each other.
  */
 
+import { connect } from "../client/index.js";
 import { find } from "../page/dom.js";
 import { NO_FILTER, TABS } from "./address.js";
 import { CallError, Calls } from "./calls.js";
@@ -26,7 +27,9 @@ const troubles = new TroubleBar(say);
 const timeline = new Timeline(calls, navigation, titles, say);
 const views = new ViewsPanel(calls, navigation, say, showViews);
 const detail = new Detail(calls, navigation, views.element, { say, onBack: showEvents });
-const bar = new HeadBar({ onViews: showTab, onHelp: () => help.showModal() });
+// The stream only says how far the log is: rows are read by pages, live ones as old ones.
+const client = connect();
+const bar = new HeadBar(client.connection.get(), { onViews: showTab, onHelp: () => help.showModal() });
 
 /** @param {string} words read to who does not see the page */
 function say(words) {
@@ -141,6 +144,11 @@ watch.subscribe((watched) => {
     detail.setHead(watched.head);
   }
   if (!watched.error && wasLost) timeline.retry();
+});
+client.connection.subscribe(() => {
+  const link = client.connection.get();
+  bar.showLink(link);
+  watch.reached(link.seq);
 });
 watch.start();
 views.ask();

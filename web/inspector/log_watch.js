@@ -11,6 +11,9 @@
 /** Milliseconds between two questions. */
 const EVERY_MS = 1_000;
 
+/** Milliseconds in which heads that the stream says are taken together; rows are read for each. */
+const TOGETHER_MS = 150;
+
 /** Rates kept for the little curve. */
 export const RATES = 60;
 
@@ -31,6 +34,8 @@ export class LogWatch {
   /** @type {Set<(watched: Watched) => void>} */
   #subscribers = new Set();
   #timer = 0;
+  #reached = 0;
+  #together = 0;
   #isAsking = false;
   /** @type {{ at: number, total: number } | null} */
   #last = null;
@@ -59,12 +64,19 @@ export class LogWatch {
   }
 
   /**
-   * Takes note of a head that something else has seen.
+   * Takes note that the stream has come so far.
    *
-   * @param {number} seq
+   * @param {number | null} seq
    */
-  headIs(seq) {
-    if (seq > this.#watched.head && this.#watched.log) this.#set({ head: seq });
+  reached(seq) {
+    if (seq === null || seq <= this.#reached) return;
+    this.#reached = seq;
+    this.#together ||= window.setTimeout(() => {
+      this.#together = 0;
+      if (this.#reached > this.#watched.head && this.#watched.log) {
+        this.#set({ head: this.#reached });
+      }
+    }, TOGETHER_MS);
   }
 
   #tick() {

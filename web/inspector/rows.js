@@ -327,7 +327,8 @@ export class FoundRows {
       const page = await this.#calls.events(this.#filter, from, PAGE, this.#asked.signal);
       nBefore = "afterSeq" in from ? this.#putAfter(page) : this.#putBefore(page);
       const isFound = page.items.length > 0;
-      const seq = "afterSeq" in from ? this.#after : this.#before;
+      const isForward = "afterSeq" in from && this.#after < this.#head;
+      const seq = isForward ? this.#after : this.#before;
       this.phase = isFound ? { phase: "ready" } : { phase: "searching", seq };
     } catch (error) {
       if (this.#asked.signal.aborted) return;

@@ -147,7 +147,8 @@ export class Timeline {
   #open() {
     const { filter } = this.#navigation.place;
     const onChange = (/** @type {number} */ nBefore) => this.#changed(nBefore);
-    const around = this.#isFollowing ? null : this.#wanted;
+    // What is typed is looked for from the end back; what is selected keeps its place.
+    const around = this.#isFollowing || filter.text ? null : this.#wanted;
     return isDense(filter)
       ? new DenseRows(this.#calls, filter, onChange)
       : new FoundRows(this.#calls, filter, around, onChange);
@@ -159,7 +160,8 @@ export class Timeline {
    */
   #moved(place, before) {
     if (JSON.stringify(place.filter) !== JSON.stringify(before.filter)) {
-      if (place.seq !== null && !this.#isFollowing) this.#wanted = place.seq;
+      const isKept = place.seq !== null && !this.#isFollowing && place.filter.text === "";
+      this.#wanted = isKept ? place.seq : null;
       this.restart();
       this.#list.setCount(this.#rows.count, 0, this.#isFollowing);
     }
@@ -181,8 +183,10 @@ export class Timeline {
     const isThere = this.#rows.seqAt(index) === seq;
     if (isThere && this.#wanted === null) this.#list.show(index);
     else if (isThere) this.#list.center(index);
-    // Once its row is read, the list is the reader's again.
-    this.#wanted = isThere && this.#rows.at(index) !== null ? null : this.#wanted;
+    else if (this.#rows.phase.phase === "ready") this.#list.center(index);
+    else return;
+    // Once its row is read, or the nearest, the list is the reader's again.
+    if (this.#rows.at(index) !== null) this.#wanted = null;
   }
 
   /** @param {boolean} isAtEnd */

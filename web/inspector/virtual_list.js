@@ -68,6 +68,11 @@ export class VirtualList {
    * @param {boolean} toEnd Whether the end is shown from now on.
    */
   setCount(count, nBefore, toEnd) {
+    if (count === this.#count && nBefore === 0 && (!toEnd || this.isAtEnd)) {
+      // Only what stands in the rows is new; to ask for places would lay the page out.
+      this.redraw();
+      return;
+    }
     this.#count = count;
     this.#spacer.style.height = `${listPx(count)}px`;
     const last = lastTopRow(count, this.#windowPx);
