@@ -25,7 +25,8 @@ export function nameOf(row) {
  * @param {string} text
  */
 export function titleFrom(text) {
-  const line = text.trim().split("\n")[0]?.replace(/\s+/g, " ").replace(/^[#>*\-\s]+/, "") ?? "";
+  const first = text.trim().split("\n")[0]?.replace(/\s+/g, " ").replace(/^[#>*\-\s]+/, "") ?? "";
+  const line = first.charAt(0).toUpperCase() + first.slice(1);
   if (line.length <= TITLE_CHARS_MAX) return line || "New chat";
   const space = line.lastIndexOf(" ", TITLE_CHARS_MAX);
   return `${line.slice(0, space > TITLE_CHARS_MAX / 2 ? space : TITLE_CHARS_MAX)}…`;

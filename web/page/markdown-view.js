@@ -89,7 +89,7 @@ function treeOf(block) {
 
 /** @param {number} level */
 function headingTag(level) {
-  return /** @type {const} */ (["h3", "h4", "h5", "h6", "h6", "h6"])[level - 1] ?? "h6";
+  return /** @type {const} */ (["h2", "h3", "h4", "h5", "h6"])[level - 1] ?? "h6";
 }
 
 /**
