@@ -112,7 +112,7 @@ test("a new chat makes its row; one that is not in the list is asked for", () =>
   const list = state.list;
   state = foldBatch(state, [delta("old", 12, "a1", "Hel"), event("old", 13, "custom")]);
   assert.equal(state.list, list, "what changes no row asks for none");
-  state = foldBatch(state, [said("old", 10, "u0")]);
+  state = foldBatch(state, [event("old", 9, "chat_created"), said("old", 10, "u0")]);
   assert.equal(state.list, list, "nor does what the first page has seen");
   state = foldBatch(state, [said("old", 14, "u1"), event("old", 15, "chat_viewed")]);
   assert.deepEqual([...state.list.unknown], [["old", 15]]);
