@@ -1,13 +1,12 @@
 // An approval is asked on one page, answered on another, and closes on both.
 
 import assert from "node:assert/strict";
-import { after, test } from "node:test";
+import { test } from "node:test";
 import { ChatPage } from "../harness/chat_page.js";
 import { Scene } from "../harness/scene.js";
 import { until } from "../harness/until.js";
 
 const scene = await Scene.open();
-after(() => scene.close());
 
 const OPTIONS = [
   { option_id: "yes", name: "Run it", kind: "allow_once" },

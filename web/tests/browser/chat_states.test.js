@@ -3,7 +3,7 @@
 // The pictures are for people to look at: `target/screenshots/chat-STATE-LOOK.png`.
 
 import assert from "node:assert/strict";
-import { after, test } from "node:test";
+import { test } from "node:test";
 import { seriousFaults } from "../harness/axe.js";
 import { screenshot } from "../harness/browser.js";
 import { ChatPage } from "../harness/chat_page.js";
@@ -14,8 +14,6 @@ import { LOOKS } from "../harness/looks.js";
 import * as story from "../harness/story.js";
 
 const scene = await Scene.open({ script: sample("report") });
-after(() => scene.close());
-const device = await scene.device();
 
 /**
  * Looks at a state in each look.
@@ -44,47 +42,42 @@ async function play(
   await scene.api.createChat(chatId, title);
   const turn = await scene.api.turn(chatId, question);
   await turn.append(scene.api, events);
-  const chat = await ChatPage.open(device, chatId);
+  const chat = await ChatPage.open(await scene.device(), chatId);
   await chat.message(turn.messageId).waitFor();
   return { turn, chat };
 }
 
 test("nothing yet", async () => {
-  const chat = await ChatPage.open(device);
+  const chat = await ChatPage.open(await scene.device());
   await until("the page is live", async () => (await chat.phase()) === "live");
   await look(chat, "welcome");
-  await chat.page.close();
 });
 
 test("an empty chat", async () => {
   await scene.api.createChat("empty", "Nothing said yet");
-  const chat = await ChatPage.open(device, "empty");
+  const chat = await ChatPage.open(await scene.device(), "empty");
   await chat.composer.waitFor();
   await until("the page is live", async () => (await chat.phase()) === "live");
   await look(chat, "empty");
-  await chat.page.close();
 });
 
 test("a chat that is not there", async () => {
-  const chat = await ChatPage.open(device, "nobody-made-it");
+  const chat = await ChatPage.open(await scene.device(), "nobody-made-it");
   await until("the page is live", async () => (await chat.phase()) === "live");
   await chat.page.getByText(/no such chat|not (there|here|found)|gone/i).first().waitFor();
   await look(chat, "missing");
-  await chat.page.close();
 });
 
 test("thinking, a plan, and tools under way", async () => {
   const { chat, turn } = await play("working", "Move the shop to the new host", story.working());
   await chat.message(turn.messageId).locator('[data-entry="tool"]').first().waitFor();
   await look(chat, "working");
-  await chat.page.close();
 });
 
 test("a question that waits for its user", async () => {
   const { chat } = await play("asking", "Send the mail to all customers", story.asking());
   await chat.page.locator("[data-request-id]").first().waitFor();
   await look(chat, "asking");
-  await chat.page.close();
 });
 
 test("an answer under way, with messages that wait", async () => {
@@ -95,15 +88,14 @@ test("an answer under way, with messages that wait", async () => {
   await chat.shows(turn.messageId, "nothing is broken");
   await look(chat, "streaming");
   await turn.append(scene.api, story.end());
-  await chat.page.close();
 });
 
 test("an answer with a table, code and suggestions", async () => {
   const { chat, turn } = await play("done", "Why did the import get slower?", story.report());
   await turn.complete(scene.api);
-  await chat.endsAsTheLog(scene.api, turn);
+  await until("it is done", async () => (await chat.status(turn.messageId)) === "completed");
+  await chat.page.getByRole("button", { name: "Write the migration" }).waitFor();
   await look(chat, "done");
-  await chat.page.close();
 });
 
 test("a turn that failed, one that may be tried again and one that may not", async () => {
@@ -116,21 +108,18 @@ test("a turn that failed, one that may be tried again and one that may not", asy
     await turn.fail(scene.api, code, story.REASONS[code], retryable);
     await chat.message(turn.messageId).locator("[data-error-code]").waitFor();
     await look(chat, code.replaceAll("_", "-"));
-    await chat.page.close();
-  }
+    }
 });
 
 test("a turn that was stopped", async () => {
   const { chat, turn } = await play("stopped", "What became of the keeper?", story.halfASentence());
   await scene.api.post(`/v1/chats/stopped/turns/${turn.turnId}/stop`);
-  await turn.append(scene.api, story.stopped());
   await until("it is stopped", async () => (await chat.status(turn.messageId)) === "interrupted");
   await look(chat, "interrupted");
-  await chat.page.close();
 });
 
 test("a search, with and without a find", async () => {
-  const chat = await ChatPage.open(device, "done");
+  const chat = await ChatPage.open(await scene.device(), "done");
   await chat.composer.waitFor();
   const { page } = chat;
   await page.setViewportSize({ width: 1200, height: 800 });
@@ -141,7 +130,6 @@ test("a search, with and without a find", async () => {
   await page.getByRole("searchbox").fill("xyzzy");
   await until("none is left", async () => (await page.locator("[data-chat-id]").count()) === 0);
   await look(chat, "search-nothing");
-  await page.close();
 });
 
 test("without a server, and without a network", async () => {

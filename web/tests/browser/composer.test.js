@@ -1,7 +1,7 @@
 // Sending, stopping, the queue and send-now, as a user does them.
 
 import assert from "node:assert/strict";
-import { after, test } from "node:test";
+import { test } from "node:test";
 import { numbered } from "../harness/api.js";
 import { ChatPage } from "../harness/chat_page.js";
 import { sample } from "../harness/scrollback.js";
@@ -9,7 +9,6 @@ import { Scene } from "../harness/scene.js";
 import { until } from "../harness/until.js";
 
 const scene = await Scene.open({ script: sample("report") });
-after(() => scene.close());
 
 const queue = async (/** @type {string} */ chatId) =>
   (await scene.api.get(`/v1/chats/${chatId}/queue`))["items"];

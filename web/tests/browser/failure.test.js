@@ -1,7 +1,7 @@
 // A turn that fails: what was said stays, the reason follows, and every device shows the same.
 
 import assert from "node:assert/strict";
-import { after, test } from "node:test";
+import { test } from "node:test";
 import { numbered } from "../harness/api.js";
 import { ChatPage } from "../harness/chat_page.js";
 import { sample } from "../harness/scrollback.js";
@@ -9,7 +9,6 @@ import { Scene } from "../harness/scene.js";
 import { until } from "../harness/until.js";
 
 const scene = await Scene.open({ script: sample("failure") });
-after(() => scene.close());
 
 /**
  * What a page shows of a failed message.

@@ -5,7 +5,7 @@
 
 import assert from "node:assert/strict";
 import { readFileSync, readdirSync } from "node:fs";
-import { after, test } from "node:test";
+import { test } from "node:test";
 import { Scene } from "../harness/scene.js";
 
 /** @typedef {import("../../client/wire.js").Envelope} Envelope */
@@ -116,7 +116,6 @@ const events = log();
 // The folds are also tried with what no log can hold, such as a request that was asked twice.
 const leaveOutMax = Math.floor(events.length / 30);
 const scene = await Scene.open({ importing: events, leaveOutMax });
-after(() => scene.close());
 
 test("folded in the browser is what the server shows, at every seq", async (t) => {
   const page = await (await scene.device()).tab("/");

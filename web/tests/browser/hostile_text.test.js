@@ -1,12 +1,11 @@
 // Whatever a model, a tool or a user says, it is text: no markup, no script, no address that runs.
 
 import assert from "node:assert/strict";
-import { after, test } from "node:test";
+import { test } from "node:test";
 import { ChatPage } from "../harness/chat_page.js";
 import { Scene } from "../harness/scene.js";
 
 const scene = await Scene.open();
-after(() => scene.close());
 
 const SCRIPT = "<script>globalThis.hacked = 1</script>";
 const IMAGE = '<img src=x onerror="globalThis.hacked = 1">';

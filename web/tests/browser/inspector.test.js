@@ -1,7 +1,7 @@
 // The inspector: finds an event, shows what is stored, goes back in time, and rebuilds a view.
 
 import assert from "node:assert/strict";
-import { after, test } from "node:test";
+import { test } from "node:test";
 import { seriousFaults } from "../harness/axe.js";
 import { screenshot } from "../harness/browser.js";
 import { Scene } from "../harness/scene.js";
@@ -12,8 +12,6 @@ import * as story from "../harness/story.js";
 /** @typedef {import("playwright-core").Page} Page */
 
 const scene = await Scene.open();
-after(() => scene.close());
-const device = await scene.device();
 
 /**
  * Looks at a state in each look.
@@ -38,38 +36,35 @@ const row = (/** @type {Page} */ page, /** @type {number} */ seq) =>
   page.locator(`#seq-${seq}`);
 
 test("an empty log", async () => {
-  const page = await device.tab("/inspector");
+  const page = await (await scene.device()).tab("/inspector");
   await page.getByText(/no events|nothing|empty/i).first().waitFor();
   await look(page, "empty");
-  await page.close();
 });
 
 test("the log as it grows", async () => {
   await scene.api.createChat("told", "Why the import got slower");
   const turn = await scene.api.turn("told", "Why did the import get slower?");
   await turn.append(scene.api, story.report());
-  const page = await device.tab("/inspector");
+  const page = await (await scene.device()).tab("/inspector");
   await row(page, 1).waitFor();
   const last = await turn.complete(scene.api);
   await row(page, last).waitFor();
   await look(page, "log");
-  await page.close();
 });
 
 test("one event, as it was sent and as it is stored", async () => {
-  const page = await device.tab("/inspector?seq=2");
+  const page = await (await scene.device()).tab("/inspector?seq=2");
   await page.getByRole("tab", { name: /envelope/i }).click();
   await page.getByText("Why did the import get slower?").first().waitFor();
   await look(page, "envelope");
   await page.getByRole("tab", { name: /stored/i }).click();
   await page.getByText(/checksum/i).first().waitFor();
   await look(page, "stored");
-  await page.close();
 });
 
 test("a message at every seq", async () => {
   const { id, first_seq, last_seq } = await scene.api.lastMessage("told");
-  const page = await device.tab(`/inspector?seq=${last_seq}&chat=told&message=${id}`);
+  const page = await (await scene.device()).tab(`/inspector?seq=${last_seq}&chat=told&message=${id}`);
   await page.getByRole("tab", { name: /message/i }).click();
   const slider = page.getByRole("slider").first();
   await slider.waitFor();
@@ -87,11 +82,10 @@ test("a message at every seq", async () => {
   await slider.press("Home");
   await until("the beginning is shown", async () => !(await panel.innerText()).includes("90 MB"));
   await look(page, "message-then");
-  await page.close();
 });
 
 test("filters", async () => {
-  const page = await device.tab("/inspector?chat=told");
+  const page = await (await scene.device()).tab("/inspector?chat=told");
   await row(page, 2).waitFor();
   await page.getByLabel(/text/i).first().fill("CONCURRENTLY");
   await until("one event is left", async () => {
@@ -101,13 +95,11 @@ test("filters", async () => {
   await page.getByLabel(/text/i).first().fill("xyzzy");
   await page.getByText(/no events|nothing|none/i).first().waitFor();
   await look(page, "filter-nothing");
-  await page.close();
 });
 
 test("a view is rebuilt", async () => {
-  const page = await device.tab("/inspector");
+  const page = await (await scene.device()).tab("/inspector");
   const messages = page.locator('[data-projection="messages"]').first();
   await messages.waitFor();
   await look(page, "projections");
-  await page.close();
 });

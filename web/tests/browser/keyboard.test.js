@@ -1,7 +1,7 @@
 // The chat page without a mouse, and without motion.
 
 import assert from "node:assert/strict";
-import { after, test } from "node:test";
+import { test } from "node:test";
 import { numbered } from "../harness/api.js";
 import { ChatPage } from "../harness/chat_page.js";
 import { sample } from "../harness/scrollback.js";
@@ -9,7 +9,6 @@ import { Scene } from "../harness/scene.js";
 import { until } from "../harness/until.js";
 
 const scene = await Scene.open({ script: sample("approval") });
-after(() => scene.close());
 
 /** What has the focus: its role or tag, and its name. */
 const focused = (/** @type {ChatPage} */ chat) =>

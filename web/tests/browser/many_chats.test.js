@@ -1,14 +1,13 @@
 // Twenty chats are answered at once, one of them is visible, and each is found complete.
 
 import assert from "node:assert/strict";
-import { after, test } from "node:test";
+import { test } from "node:test";
 import { numbered } from "../harness/api.js";
 import { ChatPage } from "../harness/chat_page.js";
 import { Scene } from "../harness/scene.js";
 
 const N_CHATS = 20;
 const scene = await Scene.open();
-after(() => scene.close());
 
 test("twenty chats stream at once", async () => {
   const ids = Array.from({ length: N_CHATS }, (_, n) => `chat-${n}`);

@@ -3,14 +3,13 @@
 // Cuts that take long are in `long_cut.test.js`, a crash of the server in `restart.test.js`.
 
 import assert from "node:assert/strict";
-import { after, test } from "node:test";
+import { test } from "node:test";
 import { numbered } from "../harness/api.js";
 import { ChatPage } from "../harness/chat_page.js";
 import { Scene } from "../harness/scene.js";
 import { until } from "../harness/until.js";
 
 const scene = await Scene.open();
-after(() => scene.close());
 
 /**
  * Opens a chat while it is being answered; `go` says the rest while something else happens.

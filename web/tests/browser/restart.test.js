@@ -1,14 +1,13 @@
 // The server is killed in mid-answer and started again.
 
 import assert from "node:assert/strict";
-import { after, test } from "node:test";
+import { test } from "node:test";
 import { numbered } from "../harness/api.js";
 import { ChatPage } from "../harness/chat_page.js";
 import { Scene } from "../harness/scene.js";
 import { until } from "../harness/until.js";
 
 const scene = await Scene.open();
-after(() => scene.close());
 
 test("the server is killed twice in one answer", async () => {
   const turn = await scene.turn("killed");

@@ -1,7 +1,9 @@
 // What a test file plays in: a server, a browser program, and the devices that it asks for.
 //
-// Everything that was opened is closed by `close`, which also tells what the pages did wrong.
+// A device is closed when the test is over that asked for it, and everything else with the file. What
+// the pages did wrong fails the test.
 
+import { after, afterEach } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { Device, launch } from "./browser.js";
 import { Scrollback } from "./scrollback.js";
@@ -25,17 +27,24 @@ export class Scene {
     this.browser = browser;
   }
 
-  /** @param {Parameters<typeof Scrollback.start>[0]} [options] */
+  /**
+   * Opens one for the tests of a file.
+   *
+   * @param {Parameters<typeof Scrollback.start>[0]} [options]
+   */
   static async open(options) {
     const [server, browser] = await Promise.all([Scrollback.start(options), launch()]);
-    return new Scene(server, browser);
+    const scene = new Scene(server, browser);
+    afterEach(() => scene.#closeDevices());
+    after(() => scene.#close());
+    return scene;
   }
 
   get api() {
     return this.server.api;
   }
 
-  /** A browser of its own. */
+  /** A browser of its own, until the test is over. */
   async device(/** @type {import("./browser.js").DeviceOptions} */ options = {}) {
     const device = await Device.new(this.browser, this.server.port, options);
     this.#devices.push(device);
@@ -64,12 +73,15 @@ export class Scene {
     }
   }
 
-  /** Ends everything. */
-  async close() {
-    this.#isClosed = true;
+  async #closeDevices() {
     const ends = await Promise.allSettled(this.#devices.map((device) => device.close()));
+    this.#devices = [];
+    for (const end of ends) if (end.status === "rejected") throw end.reason;
+  }
+
+  async #close() {
+    this.#isClosed = true;
     await this.browser.close();
     await this.server.stop();
-    for (const end of ends) if (end.status === "rejected") throw end.reason;
   }
 }

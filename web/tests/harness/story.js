@@ -102,8 +102,3 @@ export const REASONS = {
 export const end = () => [
   { kind: "complete", payload: { status: "completed", duration_ms: 4_200 } },
 ];
-
-/** The end of a turn that its user stopped. @returns {Said[]} */
-export const stopped = () => [
-  { kind: "cancelled", payload: { status: "interrupted", reason: "user", duration_ms: 2_100 } },
-];

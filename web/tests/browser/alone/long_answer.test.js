@@ -1,7 +1,7 @@
 // An answer of a hundred thousand deltas stays smooth to its end, and its memory bounded.
 
 import assert from "node:assert/strict";
-import { after, test } from "node:test";
+import { test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { numbered } from "../../harness/api.js";
 import { heapBytes, longTasks } from "../../harness/browser.js";
@@ -21,7 +21,6 @@ const LONG_TASK_MS = 100;
 const HEAP_BYTES_MAX = 64 << 20;
 
 const scene = await Scene.open();
-after(() => scene.close());
 
 test("a hundred thousand deltas in one answer", async (t) => {
   const turn = await scene.turn("huge");

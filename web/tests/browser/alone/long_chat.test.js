@@ -1,7 +1,7 @@
 // A chat of ten thousand messages stays smooth while it is answered, and its memory bounded.
 
 import assert from "node:assert/strict";
-import { after, test } from "node:test";
+import { test } from "node:test";
 import { numbered } from "../../harness/api.js";
 import { heapBytes, longTasks } from "../../harness/browser.js";
 import { ChatPage } from "../../harness/chat_page.js";
@@ -43,7 +43,6 @@ function log() {
 }
 
 const scene = await Scene.open({ importing: log() });
-after(() => scene.close());
 
 test("ten thousand messages, read back in time, while an answer streams", async (t) => {
   const device = await scene.device();
