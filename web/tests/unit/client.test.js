@@ -354,6 +354,28 @@ test("another log: all is read anew, and what is gone is gone", async () => {
   assert.deepEqual([...client.state.get().list.rows.keys()], ["b"]);
 });
 
+test("what was asked of another log is not taken for an answer of this one", async () => {
+  const server = serverWith("c");
+  const { client, clock } = clientOf(server);
+  await settle();
+  server.holds = ({ path }) => path.startsWith("/v1/chats/c");
+  const chat = client.openChat("c");
+  await settle();
+  const old = server.take();
+  for (const one of old) await one.handle();
+  for (const stream of server.openStreams) stream.break();
+  server.log = [];
+  server.logId = "log-2";
+  server.append("c", "chat_created", { title: "other" });
+  server.holds = ({ path }) => path === "/v1/chats/c/messages?limit=50";
+  await clock.turn(1000);
+  for (const one of old) await one.answer();
+  assert.equal(chat.get().loading, "loading");
+  for (const one of server.take()) await one.answer();
+  assert.equal(chat.get().loading, "ready");
+  assertShows(server, client);
+});
+
 test("a chat that comes to life and is not in the list is asked for", async () => {
   const server = serverWith("old", "a", "b");
   server.listLimit = 2;
@@ -409,6 +431,7 @@ test("older messages come page by page, and go when nobody looks", async () => {
   assert.equal(chat.get().messages.length, 50);
   await Promise.all([chat.loadOlder(), chat.loadOlder()]);
   assert.equal(chat.get().messages.length, 100);
+  assert.equal(server.calls.filter(({ path }) => path.includes("cursor=")).length, 1);
   await chat.loadOlder();
   assert.equal(chat.get().messages.length, 140);
   assert.equal(chat.get().messages[0]?.content_text, "0");

@@ -19,8 +19,12 @@ function serverWith(n) {
   return server;
 }
 
-/** @param {FakeServer} server @param {{ from?: number, catchUpMax?: number }} [options] */
-function connection(server, { from, catchUpMax = 1000 } = {}) {
+/**
+ * @param {FakeServer} server
+ * @param {{ from?: number, catchUpMax?: number, poison?: number }} [options] The seq that cannot be
+ *   folded.
+ */
+function connection(server, { from, catchUpMax = 1000, poison } = {}) {
   const browser = new FakeBrowser();
   const tab = new FakeTab();
   const env = browser.env(server.fetch, tab);
@@ -40,6 +44,7 @@ function connection(server, { from, catchUpMax = 1000 } = {}) {
       return (await calls.read("/v1/turns")).as_of_seq;
     },
     onBatch: (batch) => {
+      if (batch.envelopes.some(({ seq }) => seq === poison)) throw new Error("cannot be folded");
       seen.batches.push(batch);
       for (const { seq } of batch.envelopes) seen.seqs.push(seq);
     },
@@ -324,6 +329,17 @@ test("a frame that cannot be read is not passed over", async () => {
   server.isFlowing = true;
   await clock.turn(1000);
   assert.deepEqual(seen.seqs, [1, 2, 3, 4]);
+});
+
+test("events that cannot be folded are not passed over: the state is read anew", async () => {
+  const server = serverWith(1);
+  const { seen, made, clock } = connection(server, { poison: 4 });
+  await settle();
+  for (let i = 0; i < 2; i++) server.append("c", "assistant_text", { text: "x" });
+  await settle();
+  assert.deepEqual([made.link.phase, made.link.seq, seen.seqs], ["waiting", null, [3]]);
+  await clock.turn(1000);
+  assert.deepEqual([made.link.phase, made.link.seq, seen.nSeeds], ["live", 4, 2]);
 });
 
 test("after close nothing is open, no timer is left, and nothing is told", async () => {
