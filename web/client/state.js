@@ -113,7 +113,8 @@ export function foldBatch(state, events) {
  * @returns {State}
  */
 export function seedList(state, page) {
-  return appendListPage({ ...state, list: { ...emptyState().list, asOfSeq: page.as_of_seq } }, page);
+  const list = { ...emptyState().list, asOfSeq: page.as_of_seq };
+  return appendListPage({ ...state, list }, page);
 }
 
 /**

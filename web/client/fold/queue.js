@@ -16,7 +16,8 @@
  * @returns {readonly QueueRow[]} The same array if the event changes nothing.
  */
 export function foldQueue(rows, { kind, payload, seq, at }) {
-  const place = () => rows.findIndex((row) => row.queued_message_id === payload["queued_message_id"]);
+  const id = payload["queued_message_id"];
+  const place = () => rows.findIndex((row) => row.queued_message_id === id);
   switch (kind) {
     case "message_queued":
       return place() < 0 ? [...rows, beginQueued(payload, seq, at)] : rows;
@@ -38,7 +39,12 @@ export function foldQueue(rows, { kind, payload, seq, at }) {
   }
 }
 
-/** @param {Record<string, any>} payload @param {number} seq @param {string} at @returns {QueueRow} */
+/**
+ * @param {Record<string, any>} payload
+ * @param {number} seq
+ * @param {string} at
+ * @returns {QueueRow}
+ */
 function beginQueued(payload, seq, at) {
   const { attachments } = payload;
   return {

@@ -33,8 +33,8 @@ function event(seq, kind, payload, message = "m1") {
 function chatOf(n) {
   let state = emptyState();
   const nothing = { items: [], next_cursor: null, as_of_seq: 0 };
-  const created = { chatId: "c1", messageId: null, streamId: null, seq: 1, at: AT };
-  state = foldBatch(state, [/** @type {Envelope} */ ({ ...created, kind: "chat_created", payload: {} })]);
+  const of = { chatId: "c1", messageId: null, streamId: null, seq: 1, at: AT };
+  state = foldBatch(state, [{ ...of, kind: "chat_created", payload: {} }]);
   const row = state.list.rows.get("c1");
   assert.ok(row);
   const asked = { row: { ...row, as_of_seq: 1 }, messages: nothing, queue: nothing };
@@ -89,7 +89,8 @@ test("100,000 deltas of one message fold within a second, the last as fast as th
     const { took, state } = foldDeltas(chatOf(1), n, batch, (i) => `d${i} `);
     const tenth = took.length / 10;
     const [first, last] = [sum(took.slice(0, tenth)), sum(took.slice(-tenth))];
-    const all = `${sum(took).toFixed(0)} ms, first tenth ${first.toFixed(1)}, last ${last.toFixed(1)}`;
+    const tenths = `first tenth ${first.toFixed(1)}, last ${last.toFixed(1)}`;
+    const all = `${sum(took).toFixed(0)} ms, ${tenths}`;
     t.diagnostic(`in batches of ${batch}: ${all}`);
     const text = Array.from({ length: n }, (_, i) => `d${i} `).join("");
     assert.equal(lastMessage(state).content_text, text);
