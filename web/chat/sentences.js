@@ -68,7 +68,7 @@ function plainText(text) {
   return text
     .replace(/^(?:#{1,6}|>|[-*+]|\d+[.)])\s+/, "")
     .replace(/\[([^\]]*)\]\([^)]*\)/g, "$1")
-    .replace(/\|/g, ", ")
+    .replace(/\s*\|\s*/g, ", ")
     .replace(/[*_`~]/g, "")
     .replace(/^[,\s]+|[,\s]+$/g, "")
     .trim();

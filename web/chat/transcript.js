@@ -134,6 +134,7 @@ export function createTranscript({ scroller, list, older, down }, actions) {
       older.hidden = !chat.loadingOlder;
       slides = 0;
       const isAbove = former[0] !== rows[0] || formerSlides > 0;
+      const isMore = isOther || isAbove || former.length === 0;
       if (isOther || scroll.sticks()) {
         draw(chat);
         scroll.toEnd();
@@ -143,6 +144,8 @@ export function createTranscript({ scroller, list, older, down }, actions) {
         draw(chat);
       }
       showDown();
+      // What came may not reach to the top of the scroller yet.
+      if (isMore) slide();
     },
     clear() {
       chatId = null;
