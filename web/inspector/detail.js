@@ -19,7 +19,13 @@ import { countText } from "./words.js";
 /** @typedef {import("./address.js").Tab} Tab */
 /** @typedef {import("./calls.js").EventDetail} EventDetail */
 
-const NAMES = { event: "Event", stored: "Stored", message: "Message", turn: "Turn", views: "Views" };
+const NAMES = {
+  event: "Event",
+  stored: "Stored",
+  message: "Message",
+  turn: "Turn",
+  views: "Views",
+};
 
 /**
  * What the panels of message and turn are about.

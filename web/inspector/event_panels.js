@@ -15,7 +15,7 @@ import { countText } from "./words.js";
 /** @typedef {import("./place.js").Navigation} Navigation */
 
 /** Bytes on a line of the hex dump, and bytes shown. */
-const LINE_BYTES = 16;
+const LINE_BYTES = 12;
 const DUMP_BYTES_MAX = 16 * 1024;
 
 /**
@@ -74,7 +74,7 @@ export function storedPanel(seq, { stored }, say) {
   command.set(storedCommand(location.origin, seq));
   const facts = [
     ["kind", `number ${kind_number}, version ${version}`],
-    ["format byte", format_byte === null || format_byte === undefined ? "–" : String(format_byte)],
+    ["format byte", String(format_byte ?? "–")],
     ["payload", erased ? "erased; its checksum stays" : `${countText(payload_bytes)} bytes`],
     ...Object.entries(batch ?? {}).map(([name, value]) => [
       `batch ${name.replaceAll("_", " ")}`,

@@ -56,6 +56,9 @@ export class HeadBar {
     svg.setAttribute("class", "curve");
     svg.setAttribute("aria-hidden", "true");
     svg.append(this.#curve);
+    const [help, key] = [h("button", { type: "button", class: "quiet", onclick: onHelp }), h("kbd")];
+    help.append("Keys", key);
+    key.append("?");
     const figures = [this.#head, this.#rate, this.#bytes, this.#views, this.#readers];
     this.#rate.element.append(svg);
     this.element = h(
@@ -70,7 +73,7 @@ export class HeadBar {
         "div",
         { class: "tools" },
         this.#theme,
-        h("button", { type: "button", class: "quiet", onclick: onHelp }, "Keys", h("kbd", null, "?")),
+        help,
       ),
     );
     this.#showTheme();
@@ -83,7 +86,8 @@ export class HeadBar {
     this.#isReached = error === null;
     this.#showState();
     this.#head.set(log ? countText(head) : "–");
-    this.#rate.set(rates.length === 0 ? "–" : rate > 0 && rate < 10 ? rate.toFixed(1) : countText(rate));
+    const rateText = rate > 0 && rate < 10 ? rate.toFixed(1) : countText(rate);
+    this.#rate.set(rates.length === 0 ? "–" : rateText);
     this.#bytes.set(log?.log_bytes === undefined ? "–" : bytesText(bytesOf(log)));
     this.#views.set(log?.views_bytes === undefined ? "–" : bytesText(log.views_bytes));
     this.#readers.set(log?.readers === undefined ? "–" : countText(log.readers));
@@ -100,7 +104,7 @@ export class HeadBar {
 
   #showState() {
     const { phase, toGo } = this.#link;
-    const words = phase === "catching_up" ? `catching up, ${countText(toGo ?? 0)} to go` : WORDS[phase];
+    const words = phase === "catching_up" ? `${countText(toGo)} to go` : WORDS[phase];
     setAttribute(this.#state, "data-state", this.#isReached ? STATES[phase] : "failed");
     setText(this.#state, this.#isReached ? words : "no answer");
   }

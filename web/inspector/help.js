@@ -25,9 +25,10 @@ const KEYS = [
 
 /** Makes the dialog. */
 export function helpDialog() {
-  const rows = KEYS.map(([keys, words]) =>
-    h("div", null, h("dt", null, ...keys.split(" ").map((key) => h("kbd", null, key))), h("dd", null, words)),
-  );
+  const rows = KEYS.map(([keys, words]) => {
+    const pressed = keys.split(" ").map((key) => h("kbd", null, key));
+    return h("div", null, h("dt", null, pressed), h("dd", null, words));
+  });
   const close = h("button", { class: "primary", type: "submit" }, "Close");
   return h(
     "dialog",

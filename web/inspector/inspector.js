@@ -29,7 +29,10 @@ const views = new ViewsPanel(calls, navigation, say, showViews);
 const detail = new Detail(calls, navigation, views.element, { say, onBack: showEvents });
 // The stream only says how far the log is: rows are read by pages, live ones as old ones.
 const client = connect();
-const bar = new HeadBar(client.connection.get(), { onViews: showTab, onHelp: () => help.showModal() });
+const bar = new HeadBar(client.connection.get(), {
+  onViews: showTab,
+  onHelp: () => help.showModal(),
+});
 
 /** @param {string} words read to who does not see the page */
 function say(words) {

@@ -53,7 +53,7 @@ export const DOINGS = /** @type {const} */ ([
  * @property {readonly Span[]} spans In the order of their beginning.
  * @property {readonly Mark[]} marks Instants that are no spans: plans, usage, the end.
  * @property {Mark | null} end Null while the turn is open.
- * @property {readonly { doing: Doing, ms: number }[]} sums All but nothing, adding up to the length.
+ * @property {readonly { doing: Doing, ms: number }[]} sums They add up to the length.
  */
 
 /** A silence that is shown as one, in milliseconds; `inspect turn` has the same. */

@@ -20,7 +20,14 @@ import { countText } from "./words.js";
 /** @typedef {import("./calls.js").MessageState} MessageState */
 /** @typedef {import("./detail.js").Subject} Subject */
 
-/** @typedef {{ chat: string, message: string, first: number, last: number, isOpen: boolean }} Span */
+/**
+ * @typedef {object} Span
+ * @property {string} chat
+ * @property {string} message
+ * @property {number} first The seq of its first event.
+ * @property {number} last
+ * @property {boolean} isOpen Whether it is still being said.
+ */
 
 /** The panel. */
 export class MessagePanel {

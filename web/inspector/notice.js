@@ -1,6 +1,6 @@
 /**
  * @module
- * What stands in a panel that has nothing to show: that it reads, that nothing is there, or why not.
+ * What stands in a panel that has nothing to show: that nothing is there, or why not.
  */
 
 import { h } from "../page/dom.js";
@@ -29,7 +29,9 @@ export function notice(title, words, ...actions) {
  */
 export function failure(error, retry) {
   const again = h("button", { type: "button", onclick: retry }, "Try again");
-  if (!(error instanceof CallError)) return notice("This could not be shown.", String(error), again);
+  if (!(error instanceof CallError)) {
+    return notice("This could not be shown.", String(error), again);
+  }
   if (error.isOffline) return notice("The server cannot be reached.", "", again);
   if (error.status === 410) {
     return notice("This chat was deleted.", "Its seqs stay; what it said is erased everywhere.");

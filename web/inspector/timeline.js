@@ -41,11 +41,17 @@ export class Timeline {
     label: "Events",
     make: makeRow,
     draw: (element, index) => this.#drawRow(element, index),
+    onDrawn: () => this.#drawn(),
     onWindow: (first, last) => this.#looked(first, last),
     onScroll: (isAtEnd) => this.#scrolled(isAtEnd),
   });
   #status = h("p", { class: "list-status small" });
-  #newer = h("button", { type: "button", class: "newer primary", onclick: () => this.follow(true) });
+  #day = h("p", { class: "list-status small number", title: "Day of the first row" });
+  #newer = h(
+    "button",
+    { type: "button", class: "newer primary", onclick: () => this.follow(true) },
+    "newer",
+  );
   #follow = h("button", { type: "button", class: "follow", onclick: () => this.follow() });
   #jump = h("input", { "aria-label": "Go to seq", placeholder: "go to seq", inputmode: "numeric" });
   #command;
@@ -76,7 +82,7 @@ export class Timeline {
       h(
         "div",
         { class: "list-foot" },
-        ...[this.#follow, jump, this.#status, this.#command.element],
+        ...[this.#follow, jump, this.#status, this.#day, this.#command.element],
       ),
     );
     this.#list.element.addEventListener("click", (event) => this.#clicked(event));
@@ -296,8 +302,16 @@ export class Timeline {
     });
   }
 
+  #drawn() {
+    const { seq } = this.#navigation.place;
+    const isThere = this.#list.element.querySelector(`#seq-${seq}:not([hidden])`) !== null;
+    setAttribute(this.#list.element, "aria-activedescendant", isThere ? `seq-${seq}` : null);
+    const top = this.#rows.at(Math.max(0, this.#window[0]));
+    setText(this.#day, top && top !== "erased" ? `${top.at.slice(0, 10)} UTC` : "");
+  }
+
   #show() {
-    const { filter, seq } = this.#navigation.place;
+    const { filter } = this.#navigation.place;
     this.#bar.show(filter);
     this.#command.set(eventsCommand(filter, this.#shown()));
     setAttribute(this.#follow, "aria-pressed", String(this.#isFollowing));
@@ -305,8 +319,6 @@ export class Timeline {
     const nNew = this.#isFollowing || filter.to !== null ? 0 : this.#head - this.#stoodAt;
     this.#newer.hidden = nNew <= 0 || this.#stoodAt === 0;
     setText(this.#newer, `${countText(nNew)} newer in the log ↓`);
-    const isDrawn = seq !== null && this.#rows.seqAt(this.#rows.indexOf(seq)) === seq;
-    setAttribute(this.#list.element, "aria-activedescendant", isDrawn ? `seq-${seq}` : null);
     this.#list.element.setAttribute("aria-busy", String(this.#rows.phase.phase !== "ready"));
     this.#showStatus(isFiltered(filter));
   }

@@ -274,7 +274,8 @@ export function rebuildText({ state, checkpoint_seq, head_seq, check, cause, ...
   const { events_per_second, seconds_left } = rest;
   const at = `${countText(checkpoint_seq)} of ${countText(head_seq)}`;
   const speed = events_per_second ? ` · ${countText(events_per_second)} ev/s` : "";
-  const left = typeof seconds_left === "number" ? ` · ${durationText(seconds_left * 1_000)} left` : "";
+  const leftMs = typeof seconds_left === "number" ? seconds_left * 1_000 : null;
+  const left = leftMs === null ? "" : ` · ${durationText(leftMs)} left`;
   if (state === "running") return `rebuilding: ${at}${speed}${left}`;
   if (state === "checking") return `checking: ${at}${speed}${left}`;
   if (state === "failed") return `failed${cause ? `: ${cause}` : ""}; the former view is in use`;

@@ -17,6 +17,7 @@ const OVERSCAN = 12;
  * @property {string} label
  * @property {(element: HTMLElement, index: number) => void} draw
  * @property {() => HTMLElement} make Makes the element of a row.
+ * @property {() => void} onDrawn Says that the rows in the document are others.
  * @property {(first: number, last: number) => void} onWindow Says which rows are in the window.
  * @property {(isAtEnd: boolean) => void} onScroll Says that the reader moved the list.
  */
@@ -173,5 +174,6 @@ export class VirtualList {
       setAttribute(element, "aria-posinset", String(index + 1));
       this.#options.draw(element, index);
     }
+    this.#options.onDrawn();
   }
 }

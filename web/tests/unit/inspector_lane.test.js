@@ -15,7 +15,12 @@ const run = (seq, kind, after_ms, duration_ms = 0, n_events = 1) => ({
   ...{ kind, first_seq: seq, last_seq: seq + n_events - 1, after_ms, duration_ms, n_events },
 });
 
-const named = (/** @type {number} */ seq, /** @type {string} */ kind, /** @type {any} */ payload) => ({
+/**
+ * @param {number} seq
+ * @param {string} kind
+ * @param {any} payload
+ */
+const named = (seq, kind, payload) => ({
   ...{ chatId: "c1", messageId: "m1", streamId: "t1", seq, at: "2026-11-22T20:52:00.123Z" },
   ...{ kind, payload },
 });

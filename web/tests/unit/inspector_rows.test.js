@@ -1,4 +1,4 @@
-// The rows of the timeline: what is fetched for what is looked at, and where a row is on the screen.
+// The rows of the timeline: what is fetched for what is looked at, and where a row is seen.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

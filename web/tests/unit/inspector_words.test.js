@@ -91,8 +91,8 @@ test("a shell reads a word as the text that it stands for", () => {
 });
 
 test("events say on one line what the command line says of them", () => {
-  const check = (/** @type {string} */ kind, /** @type {any} */ payload, /** @type {string} */ is) =>
-    assert.equal(lineOf(told(kind, payload)), is);
+  /** @type {(kind: string, payload: any, is: string) => void} */
+  const check = (kind, payload, is) => assert.equal(lineOf(told(kind, payload)), is);
   check("assistant_text", { text: "one\ntwo\u001b[31m" }, '"one⏎two·[31m"');
   check("stream_started", { provider: "demo", model: "sample" }, "demo sample");
   check("tool_failed", { tool: { name: "run", error: "exit 1" } }, "run · exit 1");
