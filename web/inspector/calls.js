@@ -18,6 +18,7 @@
  * @property {number} [views_bytes]
  * @property {number} [readers]
  * @property {number} [appended_total]
+ * @property {string} [server_version]
  * @property {string} [sqlite_version]
  * @property {number} [format_version]
  */
@@ -41,10 +42,17 @@
  * @property {number} payload_bytes
  * @property {string} payload_hex
  * @property {boolean} erased
+ * @property {boolean} [is_payload_cut] Whether only the beginning of the payload is here.
+ * @property {"intact" | "erased" | "damaged"} [payload_state] What its checksum says.
  * @property {Record<string, unknown>} [batch]
  */
 
-/** @typedef {{ envelope: Envelope | null, stored: StoredForm }} EventDetail */
+/**
+ * @typedef {object} EventDetail
+ * @property {Envelope | null} envelope Null if it does not decode.
+ * @property {string | null} [unreadable] Why it does not.
+ * @property {StoredForm} stored
+ */
 
 /** @typedef {{ chat_id: string, seq: number, cause: string }} Parked */
 
@@ -66,6 +74,8 @@
  * @property {number} checkpoint_seq
  * @property {number} behind_events
  * @property {number} behind_seconds
+ * @property {"working" | "failing" | "ended"} [health]
+ * @property {string | null} [cause] Why it is not working.
  * @property {readonly Parked[]} parked
  * @property {Rebuild | null} rebuild
  */

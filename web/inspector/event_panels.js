@@ -27,12 +27,18 @@ const DUMP_BYTES_MAX = 16 * 1024;
  * @param {(words: string) => void} say
  * @returns {Node[]}
  */
-export function envelopePanel(seq, { envelope }, navigation, say) {
+export function envelopePanel(seq, { envelope, unreadable }, navigation, say) {
   const command = new CopyLine("this event", say);
   command.set(eventCommand(seq));
   if (!envelope) {
+    const verify = h("code", null, "scrollback verify");
+    const title = `Event ${countText(seq)} cannot be read.`;
+    return [notice(title, unreadable ?? "", verify), command.element];
+  }
+  if (envelope.payload === null) {
     const words = "Its chat was deleted: the payload is gone from every file; its seq stays.";
-    return [notice(`Event ${countText(seq)} was erased.`, words), command.element];
+    const erased = notice(`Event ${countText(seq)} was erased.`, words);
+    return [erased, jsonView(envelope, "Envelope"), command.element];
   }
   const state = new CopyLine("the chat as it was at this seq", say);
   state.set(stateCommand(seq, envelope.chatId));
@@ -70,12 +76,14 @@ export function envelopePanel(seq, { envelope }, navigation, say) {
  */
 export function storedPanel(seq, { stored }, say) {
   const { kind_number, version, format_byte, payload_bytes, erased, batch } = stored;
+  const isDamaged = stored.payload_state === "damaged";
   const command = new CopyLine("the stored form", say);
   command.set(storedCommand(location.origin, seq));
   const facts = [
     ["kind", `number ${kind_number}, version ${version}`],
     ["format byte", String(format_byte ?? "–")],
     ["payload", erased ? "erased; its checksum stays" : `${countText(payload_bytes)} bytes`],
+    ["checksum", isDamaged ? "does not fit: the payload is damaged" : "fits"],
     ...Object.entries(batch ?? {}).map(([name, value]) => [
       `batch ${name.replaceAll("_", " ")}`,
       typeof value === "number" ? countText(value) : String(value),
@@ -89,7 +97,7 @@ export function storedPanel(seq, { stored }, say) {
   const dump = h(
     "pre",
     { class: "hex", tabindex: "0", role: "region", "aria-label": "Bytes of the payload" },
-    erased ? "" : hexDump(stored.payload_hex),
+    hexDump(stored.payload_hex) + (stored.is_payload_cut ? "\n…" : ""),
   );
   const proof = h(
     "p",

@@ -56,9 +56,8 @@ export class HeadBar {
     svg.setAttribute("class", "curve");
     svg.setAttribute("aria-hidden", "true");
     svg.append(this.#curve);
-    const [help, key] = [h("button", { type: "button", class: "quiet", onclick: onHelp }), h("kbd")];
-    help.append("Keys", key);
-    key.append("?");
+    const key = h("kbd", null, "?");
+    const help = h("button", { type: "button", class: "quiet", onclick: onHelp }, "Keys", key);
     const figures = [this.#head, this.#rate, this.#bytes, this.#views, this.#readers];
     this.#rate.element.append(svg);
     this.element = h(
@@ -92,8 +91,10 @@ export class HeadBar {
     this.#views.set(log?.views_bytes === undefined ? "–" : bytesText(log.views_bytes));
     this.#readers.set(log?.readers === undefined ? "–" : countText(log.readers));
     this.#curve.setAttribute("d", curve(rates));
-    const ids = [`log ${log?.log_id}`, `format ${log?.format_version}`];
-    if (log) this.#head.element.title = [...ids, `SQLite ${log.sqlite_version}`].join("\n");
+    if (!log) return;
+    const versions = [`server ${log.server_version}`, `SQLite ${log.sqlite_version}`];
+    const about = [`log ${log.log_id}`, `format ${log.format_version}`, ...versions];
+    this.#head.element.title = about.join("\n");
   }
 
   /** @param {import("../client/link.js").ConnectionState} link of the one stream of the browser */

@@ -15,7 +15,8 @@ import { LogWatch } from "./log_watch.js";
 import { Navigation } from "./place.js";
 import { Timeline } from "./timeline.js";
 import { TroubleBar } from "./trouble_bar.js";
-import { lagOf, troublesOf, ViewsPanel } from "./views_panel.js";
+import { lagOf, troublesOf } from "./view_health.js";
+import { ViewsPanel } from "./views_panel.js";
 
 const calls = new Calls(fetch);
 const navigation = new Navigation();

@@ -287,9 +287,10 @@ export class FoundRows {
   setHead(head) {
     const isFirst = this.#head === 0;
     this.#head = head;
-    if (isFirst && this.#after === Infinity) {
-      this.#after = head;
-      this.#before = head + 1;
+    if (isFirst) {
+      // A place beyond the head is none that the server could search from.
+      this.#after = Math.min(this.#after, head);
+      this.#before = Math.min(this.#before, head + 1);
     }
     this.#ask();
   }

@@ -101,7 +101,8 @@ export class TurnPanel {
       ([answer, named]) => {
         const startedAt = Date.parse(answer["started_at"] ?? "");
         const openMs = Number.isNaN(startedAt) ? 0 : Date.now() - startedAt;
-        const lane = laneOf(answer["items"] ?? [], named.items, openMs);
+        const told = named.items.filter(({ payload }) => payload !== null);
+        const lane = laneOf(answer["items"] ?? [], told, openMs);
         this.#isOpen = lane.end === null;
         setChildren(this.element, [...this.#lane(lane), this.#command.element]);
       },

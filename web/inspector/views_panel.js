@@ -2,16 +2,16 @@
  * @module
  * The views: how far each is behind the log, which chats stand still in it, and its rebuild.
  *
- * Also says what is wrong with them in one line each, for the top of the page. What to do about it
- * is said where it is shown.
+ * What that means is `view_health.js`; it is told to the page too, which shows trouble on top.
  */
 
 import { h, setChildren, setText } from "../page/dom.js";
 import { NO_FILTER } from "./address.js";
 import { CallError } from "./calls.js";
-import { readyCommand, rebuildCommand, statsCommand } from "./commands.js";
+import { rebuildCommand, statsCommand } from "./commands.js";
 import { CopyLine } from "./copy_line.js";
 import { failure, notice } from "./notice.js";
+import { isBad, isBusy, isLagging, rebuildText } from "./view_health.js";
 import { countText, durationText } from "./words.js";
 
 /** @typedef {import("./calls.js").ProjectionState} ProjectionState */
@@ -20,70 +20,6 @@ import { countText, durationText } from "./words.js";
 /** Milliseconds between two questions, and while a view is being rebuilt. */
 const EVERY_MS = 2_000;
 const EVERY_BUSY_MS = 500;
-
-/** A view that is so far behind, in seconds, is trouble; below, it is being read along. */
-const BEHIND_SECONDS = 5;
-
-/**
- * What is wrong with the views, worst first.
- *
- * @param {readonly ProjectionState[]} projections
- * @param {string} origin of the server
- * @param {{ onParked: (chat: string, seq: number) => void, onViews: () => void }} actions
- * @returns {import("./trouble_bar.js").Trouble[]}
- */
-export function troublesOf(projections, origin, { onParked, onViews }) {
-  const parked = projections.flatMap(({ name, parked: chats }) =>
-    chats.map(({ chat_id, seq, cause }) => ({
-      id: `parked ${name} ${chat_id} ${seq}`,
-      state: /** @type {const} */ ("failed"),
-      title: `Chat ${chat_id} stands still in ${name} at seq ${countText(seq)}.`,
-      words:
-        `${cause}. Its last good state is shown, and every other chat goes on. Look at the ` +
-        "event; a build that can apply it heals the chat, and a rebuild tries again at once.",
-      command: rebuildCommand(name, false),
-      action: { words: "Show event", go: () => onParked(chat_id, seq) },
-    })),
-  );
-  const behind = projections.filter(isLagging).map(({ name, behind_events, behind_seconds }) => ({
-    id: `behind ${name}`,
-    state: /** @type {const} */ ("behind"),
-    title: `${name} is ${countText(behind_events)} events behind.`,
-    words:
-      `The oldest that it has not read is ${durationText(behind_seconds * 1_000)} old. Reads ` +
-      "are right all the same, but slower: what is missing is folded on top of them. If the " +
-      "figure does not fall, the server says why.",
-    command: readyCommand(origin),
-    action: { words: "Show views", go: onViews },
-  }));
-  return [...parked, ...behind];
-}
-
-/**
- * All views in some words.
- *
- * @param {readonly ProjectionState[]} projections
- * @returns {{ words: string, state: "ok" | "behind" | "parked" }}
- */
-export function lagOf(projections) {
-  const nParked = projections.reduce((n, { parked }) => n + parked.length, 0);
-  if (nParked > 0) return { words: `views: ${countText(nParked)} parked`, state: "parked" };
-  const lagging = projections.filter(isLagging);
-  const worst = Math.max(0, ...projections.map(({ behind_events }) => behind_events));
-  if (lagging.length > 0) return { words: `views: ${countText(worst)} behind`, state: "behind" };
-  const busy = projections.find(({ rebuild }) => rebuild && isBusy(rebuild));
-  return { words: busy ? `views: rebuilding ${busy.name}` : "views: 0 behind", state: "ok" };
-}
-
-/** @param {ProjectionState} projection */
-function isLagging({ behind_events, behind_seconds, rebuild }) {
-  return behind_events > 0 && behind_seconds >= BEHIND_SECONDS && !(rebuild && isBusy(rebuild));
-}
-
-/** @param {Rebuild} rebuild */
-function isBusy({ state }) {
-  return state === "running" || state === "checking";
-}
 
 /** The panel. */
 export class ViewsPanel {
@@ -257,30 +193,4 @@ class ViewCard {
     setText(this.#progress, rebuildText(rebuild));
     this.#progress.classList.toggle("failed", isBad(rebuild));
   }
-}
-
-/** @param {Rebuild} rebuild */
-function isBad({ state, check }) {
-  return state === "failed" || (check !== null && check !== undefined && check !== "equal");
-}
-
-/**
- * How a rebuild stands, in words.
- *
- * @param {Rebuild} rebuild
- * @returns {string}
- */
-export function rebuildText({ state, checkpoint_seq, head_seq, check, cause, ...rest }) {
-  const { events_per_second, seconds_left } = rest;
-  const at = `${countText(checkpoint_seq)} of ${countText(head_seq)}`;
-  const speed = events_per_second ? ` · ${countText(events_per_second)} ev/s` : "";
-  const leftMs = typeof seconds_left === "number" ? seconds_left * 1_000 : null;
-  const left = leftMs === null ? "" : ` · ${durationText(leftMs)} left`;
-  if (state === "running") return `rebuilding: ${at}${speed}${left}`;
-  if (state === "checking") return `checking: ${at}${speed}${left}`;
-  if (state === "failed") return `failed${cause ? `: ${cause}` : ""}; the former view is in use`;
-  if (check === "equal") return "checked: equal to what the log implies, row by row";
-  if (check === null || check === undefined) return "rebuilt; the new view is in use";
-  const first = typeof check === "string" ? check : JSON.stringify(check);
-  return `differs from what the log implies: ${first}`;
 }

@@ -70,6 +70,8 @@ export function shortId(id) {
  * @returns {string}
  */
 export function lineOf({ kind, payload }) {
+  // The payload of an erased event is gone, its place in the log stays.
+  if (payload === null) return "erased with its chat";
   const line = LINES[kind];
   return clip(line ? line(payload) : payloadText(payload));
 }

@@ -162,6 +162,18 @@ test("a search within a range stays within it and ends", async () => {
   assert.equal(server.asked.length, asked, "what is complete is not asked for again");
 });
 
+test("a search does not begin beyond the head", async () => {
+  const server = new Server();
+  server.head = 50;
+  const filter = { ...NO_FILTER, chat: "c1", to: 400 };
+  const rows = new FoundRows(server.calls, filter, 900, () => {});
+  rows.need(0, 40);
+  rows.setHead(server.head);
+  await settled();
+  assert.deepEqual(seqs(rows), [10, 20, 30, 40, 50]);
+  assert.match(server.asked[0] ?? "", /before_seq=51/);
+});
+
 test("nothing found is told from still searching", async () => {
   const server = new Server();
   server.head = 5_000;

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { hexDump } from "../../inspector/event_panels.js";
-import { lagOf, rebuildText, troublesOf } from "../../inspector/views_panel.js";
+import { lagOf, rebuildText, troublesOf } from "../../inspector/view_health.js";
 
 /** @typedef {import("../../inspector/calls.js").ProjectionState} ProjectionState */
 
@@ -44,6 +44,21 @@ test("a parked chat comes before a view that lags, and both say what to do", () 
   assert.match(found[0]?.words ?? "", /^turn t9 is open already\./);
 });
 
+test("a view that fails, or that a check found to differ, comes first", () => {
+  const done = /** @type {const} */ ("done");
+  const differs = { ...running, state: done, check: { message: "row m1" } };
+  const found = troubles(
+    view({ behind_events: 900, behind_seconds: 60, health: "failing", cause: "disk full" }),
+    view({ name: "chats", rebuild: differs }),
+  );
+  assert.deepEqual(found.map(({ title }) => title), [
+    "search fails and is tried again.",
+    "chats differs from what the log implies.",
+    "search is 900 events behind.",
+  ]);
+  assert.equal(found[1]?.command, "scrollback rebuild --projection chats");
+});
+
 test("a view that reads along, or is being rebuilt, is no trouble", () => {
   assert.deepEqual(troubles(view({ behind_events: 3, behind_seconds: 0.2 })), []);
   const rebuilt = view({ behind_events: 900, behind_seconds: 60, rebuild: running });
@@ -68,8 +83,8 @@ test("a rebuild says how far it is, and how it ended", () => {
   check({ state: "done", check: "equal" }, "checked: equal to what the log implies, row by row");
   check({ state: "failed", cause: "disk full" }, "failed: disk full; the former view is in use");
   check(
-    { state: "done", check: { table: "search", key: "m1" } },
-    'differs from what the log implies: {"table":"search","key":"m1"}',
+    { state: "done", check: { table: "search", message: "row m1 differs" } },
+    "differs from what the log implies: row m1 differs",
   );
 });
 

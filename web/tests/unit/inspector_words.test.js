@@ -101,6 +101,7 @@ test("events say on one line what the command line says of them", () => {
   check("usage", { input_tokens: 3 }, '"input_tokens":3');
   check("of_the_future", { a: 1 }, '"a":1');
   check("plan", { entries: "broken" }, "");
+  check("user_text", null, "erased with its chat");
   assert.ok(lineOf(told("user_text", { text: "x".repeat(5_000) })).length < 300);
 });
 
