@@ -92,7 +92,7 @@ export function createReader() {
       }
       former = text;
       const kept = settled.length;
-      const { lines, cuts, starts } = splitLines(text.slice(settledTo));
+      const { lines, cuts, starts } = splitLines(ownCopy(text.slice(settledTo)));
       const placed = readLines({ lines, cuts, isOpen, depth: 0 });
       const blocks = [...settled, ...placed.map((one) => one.block)];
       // The last line may become another one: what is before a block is settled once the block
@@ -106,6 +106,18 @@ export function createReader() {
       return { blocks, kept };
     },
   };
+}
+
+/**
+ * A text with memory of its own.
+ *
+ * An engine may keep a piece of a text as a reference into the whole. Blocks are kept, so each of
+ * them would hold all that the message was when it was read.
+ *
+ * @param {string} piece
+ */
+function ownCopy(piece) {
+  return ` ${piece}`.slice(1);
 }
 
 /**
