@@ -34,6 +34,7 @@ const PROBLEM_MS = 10_000;
 const client = connect();
 const element = (/** @type {string} */ selector) => find(document, selector, HTMLElement);
 const page = element(".page");
+const isPhone = matchMedia("(max-width: 720px)");
 const redraw = oncePerFrame(draw);
 
 for (const [selector, paths] of /** @type {const} */ ([
@@ -68,8 +69,14 @@ const transcript = createTranscript(
     down: element(".down"),
   },
   {
-    retry: room.retry,
-    goOn: room.goOn,
+    retry: (messageId) => {
+      room.retry(messageId);
+      refocus();
+    },
+    goOn: () => {
+      room.goOn();
+      refocus();
+    },
     suggest: say,
     loadOlder: () => room.run((chat) => chat.loadOlder()),
     sendAgain: (key) => room.chat()?.sendAgain(key),
@@ -89,10 +96,11 @@ const composer = createComposer(find(document, ".composer", HTMLFormElement), {
   send: (text, provider) => void send(text, provider),
   stop: () => void room.stop(),
 });
-const requests = createRequests(element(".requests"), async (requestId, answer) => {
-  await room.chat()?.respond(requestId, answer);
-  composer.focus();
-});
+const requests = createRequests(
+  element(".requests"),
+  async (requestId, answer) => room.chat()?.respond(requestId, answer),
+  refocus,
+);
 const queue = createQueue(
   element(".queue"),
   {
@@ -100,7 +108,7 @@ const queue = createQueue(
     remove: (id) => room.run((chat) => chat.queue.remove(id)),
     sendNow: (id) => room.run((chat) => chat.queue.sendNow(id)),
   },
-  () => composer.focus(),
+  refocus,
 );
 const head = createHead(element(".head"), {
   pullThePlug: () => client.pullThePlug(),
@@ -126,7 +134,7 @@ function draw() {
   const isGone = chat !== null && (chat.loading === "gone" || chat.deleted);
   sidebar.show(state, handle?.chatId ?? null, nowMs);
   head.show({
-    name: isGone ? "Not here" : handle ? nameOf(row ?? { id: handle.chatId, title: null }) : "New chat",
+    name: isGone ? "Not here" : nameOf(row ?? (handle && { id: handle.chatId, title: null })),
     isSaved: row !== null && !isGone,
     connection,
     nowMs,
@@ -140,7 +148,7 @@ function draw() {
     isOffline: connection.phase === "offline" || connection.phase === "waiting",
     isUsable: !isGone,
   });
-  room.view();
+  if (!isPhone.matches || page.dataset["shows"] === "chat") room.view();
 }
 
 /** @param {ChatView | null} chat */
@@ -154,7 +162,8 @@ function drawChat(chat) {
   }
   const isOther = shownChat?.chatId !== chat.chatId;
   requests(chat.requests);
-  queue(chat.queue, chat.row?.open_turn ? chat.sending.filter((one) => one.status !== "failed") : []);
+  const coming = chat.row?.open_turn ? chat.sending : [];
+  queue(chat.queue, coming.filter((one) => one.status !== "failed"));
   transcript.show(chat);
   if (!isOther) announcer.follow(chat.messages, chat.requests);
   shownChat = chat;
@@ -169,9 +178,9 @@ function decide() {
   if (named === null && !isKnown) return;
   isDecided = true;
   const latest = [...rows.values()].sort(byActivity)[0]?.id ?? null;
-  const chatId = named ?? latest;
-  if (named === null && chatId !== null) showOnPhone("list");
-  room.open(chatId, named === null ? "replace" : "keep");
+  if (named !== null) room.open(named, "keep");
+  else if (latest !== null && isPhone.matches) showOnPhone("list");
+  else room.open(latest, "replace");
 }
 
 /**
@@ -203,7 +212,13 @@ function newChat() {
 /** @param {string} text */
 function say(text) {
   void send(text, null);
-  composer.focus();
+  refocus();
+}
+
+/** Where the focus goes from what goes away. A phone's keyboard does not come up for it. */
+function refocus() {
+  if (matchMedia("(hover: none)").matches) element(".scroller").focus();
+  else composer.focus();
 }
 
 /**
@@ -275,7 +290,9 @@ listenToKeys({
   inspect,
 });
 window.addEventListener("popstate", () => {
-  room.open(new URLSearchParams(location.search).get("chat"), "keep");
+  const named = new URLSearchParams(location.search).get("chat");
+  showOnPhone(named === null ? "list" : "chat");
+  room.open(named, "keep");
 });
 document.addEventListener("visibilitychange", redraw);
 client.state.subscribe(redraw);

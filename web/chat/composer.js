@@ -19,7 +19,7 @@ import { find, setAttribute, setText } from "../page/dom.js";
  * @property {boolean} isOffline
  * @property {boolean} isUsable
  *
- * @typedef {{name: string, isDefault: boolean}} Provider
+ * @typedef {{name: string, model: string | null, isDefault: boolean}} Provider
  */
 
 const DRAFT = "scrollback.draft.";
@@ -98,7 +98,9 @@ export function createComposer(form, actions) {
     offer(providers) {
       choice.hidden = providers.length < 2;
       select.replaceChildren(
-        ...providers.map(({ name, isDefault }) => new Option(name, name, isDefault, isDefault)),
+        ...providers.map(({ name, model, isDefault }) =>
+          new Option(model ? `${name} · ${model}` : name, name, isDefault, isDefault),
+        ),
       );
     },
     /** @param {ComposerState} state */
@@ -114,7 +116,7 @@ export function createComposer(form, actions) {
       setAttribute(stop, "aria-disabled", state.isStopping ? "true" : null);
       setText(sendWord, state.isRunning ? "queue" : "send");
       setText(hint, hintOf(state));
-      field.disabled = !state.isUsable;
+      form.hidden = !state.isUsable;
       send.disabled = field.value.trim() === "" || !isUsable;
     },
   };

@@ -33,8 +33,9 @@ export function listenToKeys(keys) {
     if (isPair) act(event, keys.inspect);
     else if (event.key === "/") act(event, keys.search);
     else if (event.key === "n") act(event, keys.newChat);
-    else if (event.key === "ArrowDown" && !scrolls(event.target)) act(event, () => keys.moveInList(1));
-    else if (event.key === "ArrowUp" && !scrolls(event.target)) act(event, () => keys.moveInList(-1));
+    else if (scrolls(event.target)) return;
+    else if (event.key === "ArrowDown") act(event, () => keys.moveInList(1));
+    else if (event.key === "ArrowUp") act(event, () => keys.moveInList(-1));
   });
 }
 
@@ -58,5 +59,5 @@ function isWriting(target) {
  * @param {EventTarget | null} target
  */
 function scrolls(target) {
-  return target instanceof Element && target.matches("[role='log'], pre, .table, summary, dialog *");
+  return target instanceof Element && target.matches("[role='log'], pre, .table, summary");
 }

@@ -27,7 +27,8 @@ import { adviceOn, interruptedText } from "./failure.js";
  * @property {boolean} isLast
  * @property {boolean} isIdle whether nothing runs or is on its way in the chat
  *
- * @typedef {{type: string, node: Element, show: (entry: any, isRunning: boolean) => void}} EntryView
+ * @typedef {(entry: any, isRunning: boolean) => void} ShowEntry
+ * @typedef {{type: string, node: Element, show: ShowEntry}} EntryView
  */
 
 /**
@@ -170,46 +171,28 @@ function userView() {
  */
 function showFoot(foot, row) {
   const isOpen = row.stream_status === "in_progress";
-  const at = h("time", { datetime: row.created_at }, clockText(row.created_at));
-  /** @type {Node[]} */
-  const parts = [];
-  if (row.role === "assistant") {
-    if (isOpen) {
-      parts.push(h("span", { class: "status", "data-state": "streaming" }, "streaming"));
-    } else {
-      for (const text of factsOf(row)) parts.push(h("span", null, text));
-    }
-  } else {
-    parts.push(at);
-  }
-  if (!isOpen) parts.push(copyButton("copy the message", () => row.content_text));
-  parts.push(inspectLink(row));
-  // The seq of an open message changes with each delta; the link's own node stays.
-  const former = foot.querySelector("a");
-  if (isOpen && former && foot.dataset["open"] === "true") {
-    setLink(former, row);
-    return;
-  }
+  // The link stays the same node, so that whoever is on it stays there when the message ends.
+  const link = foot.querySelector("a") ?? h("a", { class: "inspect" }, strokes(LENS), h("span"));
+  setLink(link, row);
+  if (isOpen && foot.dataset["open"] === "true") return;
   foot.dataset["open"] = String(isOpen);
-  foot.replaceChildren(...parts);
+  const parts = isOpen
+    ? [h("span", { class: "status", "data-state": "streaming" }, "streaming")]
+    : factsOf(row).map((text) => h("span", null, text));
+  if (!isOpen) parts.push(copyButton("copy the message", () => row.content_text));
+  setChildren(foot, [...parts, link]);
 }
 
 /** @param {MessageRow} row */
 function factsOf(row) {
   const facts = [clockText(row.created_at)];
-  if (row.model ?? row.provider) facts.push(row.model ?? row.provider ?? "");
+  const by = row.model ?? row.provider;
+  if (by !== null) facts.push(by);
   if (row.duration_ms !== null) facts.push(durationText(row.duration_ms));
   const tokens = row.usage?.output_tokens;
   if (typeof tokens === "number") facts.push(`${numberText(tokens)} tokens`);
   if (row.total_cost_usd) facts.push(moneyText(row.total_cost_usd));
   return facts;
-}
-
-/** @param {MessageRow} row */
-function inspectLink(row) {
-  const link = h("a", { class: "inspect" }, strokes(LENS), h("span"));
-  setLink(link, row);
-  return link;
 }
 
 /**

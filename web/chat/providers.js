@@ -27,11 +27,12 @@ export async function readProviders(fetch) {
 export function providersOf(answer) {
   const items = memberOf(answer, "items");
   if (!Array.isArray(items)) return [];
-  const chosen = memberOf(answer, "default_provider");
   return items.flatMap((item) => {
     const name = memberOf(item, "name");
     if (typeof name !== "string") return [];
-    return [{ name, isDefault: name === chosen || memberOf(item, "default") === true }];
+    const models = memberOf(item, "models");
+    const model = Array.isArray(models) && typeof models[0] === "string" ? models[0] : null;
+    return [{ name, model, isDefault: memberOf(item, "is_default") === true }];
   });
 }
 

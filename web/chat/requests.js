@@ -8,6 +8,7 @@
 
 import { h, setChildren, setText, strokes } from "../page/dom.js";
 import { QUESTION } from "../page/icons.js";
+import { clockText } from "../page/time.js";
 import { refusalText } from "./failure.js";
 import { answerOf, fieldsOf } from "./question.js";
 
@@ -22,8 +23,9 @@ import { answerOf, fieldsOf } from "./question.js";
 /**
  * @param {HTMLElement} parent
  * @param {Respond} respond
+ * @param {() => void} focusElsewhere where the focus goes from a card that goes away
  */
-export function createRequests(parent, respond) {
+export function createRequests(parent, respond, focusElsewhere) {
   /** @type {Map<string, HTMLElement>} */
   let cards = new Map();
   /** @type {readonly RequestRow[] | null} */
@@ -33,6 +35,7 @@ export function createRequests(parent, respond) {
   return (requests) => {
     if (requests === shown) return;
     shown = requests;
+    const hadFocus = parent.contains(document.activeElement);
     const kept = new Map();
     for (const request of requests) {
       const card = cards.get(request.request_id) ?? requestCard(request, respond);
@@ -41,6 +44,7 @@ export function createRequests(parent, respond) {
     cards = kept;
     setChildren(parent, [...cards.values()]);
     parent.hidden = requests.length === 0;
+    if (hadFocus && !parent.contains(document.activeElement)) focusElsewhere();
   };
 }
 
@@ -63,6 +67,9 @@ function requestCard(request, respond) {
     }
   };
   const status = h("span", { class: "status", "data-state": "waiting" }, "waiting for you");
+  const until = request.type === "permission" && request.expires_at !== null
+    ? h("span", { class: "small muted number" }, `until ${clockText(request.expires_at)}`)
+    : null;
   const body = request.type === "permission"
     ? permissionNodes(request, answer)
     : questionNodes(request, answer);
@@ -72,7 +79,7 @@ function requestCard(request, respond) {
     "aria-label": "waiting for you",
     "data-request-id": request.request_id,
   };
-  const card = h("section", props, h("p", { class: "request-head" }, status), body, problem);
+  const card = h("section", props, h("p", { class: "request-head" }, status, until), body, problem);
   return card;
 }
 
@@ -105,7 +112,8 @@ function permissionNodes({ tool, options }, answer) {
     ),
   );
   if (options.length === 0) {
-    buttons.push(h("button", { type: "button", onclick: () => answer({ outcome: "denied" }) }, "no"));
+    const deny = () => answer({ outcome: "denied" });
+    buttons.push(h("button", { type: "button", onclick: deny }, "no"));
   }
   return [
     h("p", { class: "ask" }, strokes(QUESTION), h("span", null, title)),
@@ -179,7 +187,8 @@ function fieldNode(requestId, field) {
  */
 function selectNode(id, field, options) {
   const choices = options.map((option) => h("option", { value: option }, option));
-  return h("select", { id, required: field.isRequired }, h("option", { value: "" }, "…"), choices);
+  const none = h("option", { value: "" }, "…");
+  return h("select", { id, required: field.isRequired }, none, choices);
 }
 
 /**

@@ -2,8 +2,8 @@
  * @module
  * Cuts a growing text into the sentences that a screen reader is told of.
  *
- * Pure. A sentence is told once, when it has ended; code and the rules of tables are left out, since
- * nobody wants to hear them while they are being written. Speaking is `announce.js`'s.
+ * Pure. A sentence is told once, when it has ended; code and the rules of tables are left out,
+ * since nobody wants to hear them while they are being written. Speaking is `announce.js`'s.
  */
 
 /** Longer ones are cut, so that one without a full stop is heard, too. */

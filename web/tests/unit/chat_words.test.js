@@ -107,10 +107,11 @@ test("a chat is called by its title, its id or its first words", () => {
 });
 
 test("a choice of providers is read only from what is one", () => {
-  const answer = { items: [{ name: "a" }, { name: "b" }, {}], default_provider: "b" };
+  const local = { name: "local", kind: "openai", models: ["gemma"], is_default: true };
+  const answer = { items: [{ name: "agent", models: [], is_default: false }, local, {}] };
   assert.deepEqual(providersOf(answer), [
-    { name: "a", isDefault: false },
-    { name: "b", isDefault: true },
+    { name: "agent", model: null, isDefault: false },
+    { name: "local", model: "gemma", isDefault: true },
   ]);
   for (const other of [null, [], {}, { items: "x" }, 7]) assert.deepEqual(providersOf(other), []);
 });
