@@ -54,6 +54,13 @@
  * @property {StoredForm} stored
  */
 
+/**
+ * @typedef {object} TurnPage
+ * @property {readonly import("./lane.js").Run[]} items
+ * @property {string} [started_at]
+ * @property {number | null} [next_after_seq]
+ */
+
 /** @typedef {{ chat_id: string, seq: number, cause: string }} Parked */
 
 /**
@@ -161,13 +168,17 @@ export class Calls {
   }
 
   /**
+   * A page of the time line of a turn.
+   *
    * @param {string} chat
    * @param {string} turn
+   * @param {number} after `next_after_seq` of the page before; 0 for the first.
    * @param {AbortSignal} [signal]
-   * @returns {Promise<Record<string, any>>}
+   * @returns {Promise<TurnPage>}
    */
-  turn(chat, turn, signal) {
-    return this.#get(`/v1/chats/${part(chat)}/turns/${part(turn)}`, signal);
+  turn(chat, turn, after, signal) {
+    const query = after === 0 ? "" : `?after_seq=${after}`;
+    return this.#get(`/v1/chats/${part(chat)}/turns/${part(turn)}${query}`, signal);
   }
 
   /** @returns {Promise<{ items: readonly ProjectionState[], head_seq: number }>} */

@@ -20,6 +20,9 @@ import { countText, durationText, markOf } from "./words.js";
 /** Tools and questions of a turn that are shown. */
 const NAMED_MAX = 500;
 
+/** Pages of a time line that are read. */
+const PAGES_MAX = 10;
+
 /** Rows of a lane that are drawn; a turn of ten thousand tools is read in the timeline. */
 const SPANS_MAX = 200;
 
@@ -95,22 +98,46 @@ export class TurnPanel {
     this.#latest.ask(
       (signal) =>
         Promise.all([
-          this.#calls.turn(chat, turn, signal),
+          this.#timeline(chat, turn, signal),
           this.#calls.events(filter, { afterSeq: 0 }, NAMED_MAX, signal),
         ]),
-      ([answer, named]) => {
-        const startedAt = Date.parse(answer["started_at"] ?? "");
-        const openMs = Number.isNaN(startedAt) ? 0 : Date.now() - startedAt;
+      ([{ runs, startedAt, isCut }, named]) => {
         const told = named.items.filter(({ payload }) => payload !== null);
-        const lane = laneOf(answer["items"] ?? [], told, openMs);
-        this.#isOpen = lane.end === null;
-        setChildren(this.element, [...this.#lane(lane), this.#command.element]);
+        // Where it is cut, its end is not known: it lasts to what was read.
+        const openMs = isCut || Number.isNaN(startedAt) ? 0 : Date.now() - startedAt;
+        const lane = laneOf(runs, told, openMs);
+        this.#isOpen = lane.end === null && !isCut;
+        const cut = h("p", { class: "muted small" }, "This is the beginning of a long turn.");
+        const rest = isCut ? [cut, this.#command.element] : [this.#command.element];
+        setChildren(this.element, [...this.#lane(lane), ...rest]);
       },
       (error) => {
         this.#key = "";
         setChildren(this.element, [failure(error, () => this.#read(chat, turn))]);
       },
     );
+  }
+
+  /**
+   * Reads the time line page by page.
+   *
+   * @param {string} chat
+   * @param {string} turn
+   * @param {AbortSignal} signal
+   */
+  async #timeline(chat, turn, signal) {
+    /** @type {import("./lane.js").Run[]} */
+    const runs = [];
+    /** @type {number | null} */
+    let after = 0;
+    let startedAt = NaN;
+    for (let n = 0; n < PAGES_MAX && after !== null; n++) {
+      const page = await this.#calls.turn(chat, turn, after, signal);
+      if (n === 0) startedAt = Date.parse(page.started_at ?? "");
+      runs.push(...page.items);
+      after = page.next_after_seq ?? null;
+    }
+    return { runs, startedAt, isCut: after !== null };
   }
 
   /**

@@ -71,6 +71,13 @@ test("a tool that was updated in its place is one entry that changed", () => {
   );
 });
 
+test("tools are told apart by their ids, wherever they stand", () => {
+  /** @type {(id: string) => RenderEntry} */
+  const tool = (id) => ({ type: "tool", tool: { id, name: "read", status: "running" } });
+  const changes = entryChanges([tool("x"), tool("y")], [tool("y")]);
+  assert.deepEqual(changes.map(({ change }) => change), ["removed", "same"]);
+});
+
 test("an error is no text that changed", () => {
   const error = { code: "internal", message: "oh", phase: "stream", retryable: true };
   /** @type {RenderEntry[]} */

@@ -89,6 +89,27 @@ test("tools side by side are spans of their own, and an update is none", () => {
   assert.deepEqual(sumsOf(lane), { tool: 800, starting: 100, silent: 100 });
 });
 
+test("a tool that was updated is open until it ends, also beside one of its name", () => {
+  const runs = [
+    run(1, "stream_started", 0),
+    run(2, "tool_started", 0),
+    run(3, "tool_started", 100),
+    run(4, "tool_started", 200),
+    run(5, "tool_completed", 300),
+  ];
+  const tool = (/** @type {string} */ id) => ({ tool: { id, name: "read" } });
+  const events = [
+    named(2, "tool_started", tool("a")),
+    named(3, "tool_started", tool("b")),
+    named(4, "tool_started", tool("a")),
+    named(5, "tool_completed", tool("b")),
+  ];
+  assert.deepEqual(spansOf(laneOf(runs, events, 900)), [
+    "0-900 tool read open",
+    "100-300 tool read done",
+  ]);
+});
+
 test("time that a person is waited for counts as that, whatever else is open", () => {
   const runs = [
     run(1, "stream_started", 0),

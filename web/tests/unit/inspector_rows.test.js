@@ -29,6 +29,8 @@ class Server {
   isDown = false;
   calls = new Calls(async (path) => {
     this.asked.push(String(path));
+    // Who asks without end gets no answer, so that its test fails instead of running for ever.
+    if (this.asked.length > 1_000) return new Promise(() => {});
     if (this.isDown) throw new TypeError("fetch failed");
     return Response.json(this.page(new URL(String(path), "http://server").searchParams));
   });
