@@ -13,6 +13,8 @@ import { BOLT, CROSS, PENCIL } from "../page/icons.js";
  * @typedef {import("../client/index.js").QueueRow} QueueRow
  * @typedef {import("../client/index.js").Sending} Sending
  *
+ * What is refused is told by whoever carries it out.
+ *
  * @typedef {object} QueueActions
  * @property {(queuedId: string, content: string) => Promise<void>} edit
  * @property {(queuedId: string) => Promise<void>} remove
@@ -81,8 +83,8 @@ function queueCard(first, actions) {
   const field = h("textarea", { rows: "2", "aria-label": "edit the queued message" });
   const status = h("span", { class: "status", "data-state": "queued" }, "queued");
   const edit = iconButton("edit", PENCIL, () => begin());
-  const now = iconButton("send now", BOLT, () => run(actions.sendNow(id)), "now");
-  const remove = iconButton("remove", CROSS, () => run(actions.remove(id)));
+  const now = iconButton("send now", BOLT, () => run(() => actions.sendNow(id)), "now");
+  const remove = iconButton("remove", CROSS, () => run(() => actions.remove(id)));
   const save = h("button", { type: "button", class: "primary", onclick: () => keep() }, "save");
   const cancel = h("button", { type: "button", onclick: () => end() }, "cancel");
   const buttons = h("span", { class: "actions" }, edit, now, remove);
@@ -114,19 +116,23 @@ function queueCard(first, actions) {
 
   function keep() {
     const value = field.value.trim();
-    if (value !== "" && value !== text) run(actions.edit(id, value));
+    if (value !== "" && value !== text) run(() => actions.edit(id, value));
     end();
   }
 
-  /** @param {Promise<void>} change */
+  /**
+   * One change at a time. The buttons are not disabled meanwhile: the one that has the focus would
+   * lose it.
+   *
+   * @param {() => Promise<void>} change
+   */
   async function run(change) {
-    for (const button of [edit, now, remove]) button.disabled = true;
+    if (node.getAttribute("aria-busy") === "true") return;
+    node.setAttribute("aria-busy", "true");
     try {
-      await change;
-    } catch {
-      // Whoever carries it out says why it was refused.
+      await change();
     } finally {
-      for (const button of [edit, now, remove]) button.disabled = false;
+      node.removeAttribute("aria-busy");
     }
   }
 

@@ -56,14 +56,16 @@ function requestCard(request, respond) {
   const problem = h("p", { class: "problem small", role: "alert", hidden: true });
   /** @param {Answer} answer */
   const answer = async (answer) => {
-    setBusy(card, true);
+    // Its buttons are not disabled meanwhile: the one that has the focus would lose it.
+    if (card.getAttribute("aria-busy") === "true") return;
+    card.setAttribute("aria-busy", "true");
     problem.hidden = true;
     try {
       await respond(request.request_id, answer);
     } catch (error) {
       setText(problem, refusalText(error));
       problem.hidden = false;
-      setBusy(card, false);
+      card.removeAttribute("aria-busy");
     }
   };
   const status = h("span", { class: "status", "data-state": "waiting" }, "waiting for you");
@@ -81,16 +83,6 @@ function requestCard(request, respond) {
   };
   const card = h("section", props, h("p", { class: "request-head" }, status, until), body, problem);
   return card;
-}
-
-/**
- * @param {HTMLElement} card
- * @param {boolean} isBusy
- */
-function setBusy(card, isBusy) {
-  for (const control of card.querySelectorAll("button, input, select, textarea")) {
-    /** @type {HTMLButtonElement} */ (control).disabled = isBusy;
-  }
 }
 
 /**

@@ -9,7 +9,7 @@
 /** Longer ones are cut, so that one without a full stop is heard, too. */
 const SENTENCE_CHARS_MAX = 280;
 
-const END = /[.!?…:][)\]"'*_`]*(?=\s)|\n/g;
+const END = /[.!?…][)\]"'*_`]*(?=\s)|\n/g;
 
 /**
  * @returns {{take: (text: string) => string[], rest: (text: string) => string[]}} `take` answers
