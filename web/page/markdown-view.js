@@ -21,11 +21,17 @@ import { createReader } from "./markdown.js";
  *
  * @typedef {{tag: keyof HTMLElementTagNameMap, props: Record<string, string>, children: Tree[]}}
  *   Branch
- * @typedef {Branch | Code | string} Tree text is a string; code has more to it than a tree can say
+ * @typedef {Branch | Code | string} Tree text is a string; code has more to it than a tree says
  */
 
 /** The lines of code that share one element: a browser lays them out anew only together. */
 const CHUNK_LINES = 100;
+
+/**
+ * The blocks that share one element, for the same reason: what is below costs as much in a text of a
+ * thousand paragraphs as in one of ten, and a part that is out of sight is not painted.
+ */
+const PART_BLOCKS = 32;
 
 /** How long a copy button says that it has copied. */
 const COPIED_MS = 1_500;
@@ -40,8 +46,20 @@ export function markdownIn(parent) {
   const reader = createReader();
   /** @type {{tree: Tree, node: ChildNode}[]} */
   let shown = [];
+  /** @type {HTMLElement[]} */
+  const parts = [];
   let formerText = "";
   let formerOpen = false;
+
+  /** @param {number} n Of a block. */
+  function partOf(n) {
+    const part = parts[Math.floor(n / PART_BLOCKS)];
+    if (part) return part;
+    const next = h("div", { class: "part" });
+    parts.push(next);
+    parent.append(next);
+    return next;
+  }
 
   return (text, isOpen) => {
     if (text === formerText && isOpen === formerOpen) return;
@@ -49,6 +67,7 @@ export function markdownIn(parent) {
     formerOpen = isOpen;
     const { blocks, kept } = reader.read(text, isOpen);
     for (const gone of shown.splice(blocks.length)) gone.node.remove();
+    for (const gone of parts.splice(Math.ceil(blocks.length / PART_BLOCKS))) gone.remove();
     for (let n = Math.min(kept, shown.length); n < blocks.length; n++) {
       const tree = treeOf(/** @type {Block} */ (blocks[n]));
       const former = shown[n];
@@ -56,7 +75,7 @@ export function markdownIn(parent) {
         shown[n] = { tree, node: patch(former.node, former.tree, tree) };
       } else {
         const node = build(tree);
-        parent.append(node);
+        partOf(n).append(node);
         shown.push({ tree, node });
       }
     }
