@@ -103,7 +103,9 @@ export class Calls {
 
   /** @param {string} chatId @param {AbortSignal} [signal] */
   listQueue(chatId, signal) {
-    return /** @type {Promise<Page<QueueRow>>} */ (this.read(chatPath(chatId, "queue"), {}, signal));
+    return /** @type {Promise<Page<QueueRow>>} */ (
+      this.read(chatPath(chatId, "queue"), {}, signal)
+    );
   }
 
   /** @param {string} chatId @param {AbortSignal} [signal] */

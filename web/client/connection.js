@@ -213,7 +213,11 @@ export class Connection {
     this.#change(Link.broken(this.#link, how));
   }
 
-  /** Finds out that nothing came for too long; one timer, whatever comes. @param {AbortSignal} of */
+  /**
+   * Finds out that nothing came for too long; one timer, whatever comes.
+   *
+   * @param {AbortSignal} of The try that is watched.
+   */
   #watch(of) {
     const { env, silenceMs } = this.#options;
     const left = silenceMs - this.#silentMs();

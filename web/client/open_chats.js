@@ -139,7 +139,12 @@ export class OpenChats {
     if (chat !== undefined) this.#update(chat);
   }
 
-  /** @param {OpenChat} chat @returns {Promise<void>} Once the page is there, or could not be read. */
+  /**
+   * Reads the page before the first message.
+   *
+   * @param {OpenChat} chat
+   * @returns {Promise<void>} Once the page is there; at once if there is none, or it is under way.
+   */
   async loadOlder(chat) {
     const { state, calls, attempts } = this.#options;
     const cursor = state.get().open.get(chat.chatId)?.olderCursor ?? null;
@@ -274,6 +279,9 @@ function isSame(a, b) {
   return names.every((name) => a[name] === b[name]);
 }
 
+/** @type {{ loading: Loading, error: null, loadingOlder: boolean }} */
+const NOT_READ = { loading: "loading", error: null, loadingOlder: false };
+
 /** @param {string} chatId @param {number} messagesMax @returns {OpenChat} */
 function newChat(chatId, messagesMax) {
   /** @type {ChatState} */
@@ -282,8 +290,8 @@ function newChat(chatId, messagesMax) {
     ...{ queue: [], requests: [], asOf: { row: 0, messages: 0, queue: 0, requests: 0 } },
   };
   return {
-    ...{ chatId, nUsers: 0, loading: "loading", error: null, loadingOlder: false, shown },
+    ...{ chatId, nUsers: 0, shown, ...NOT_READ },
     ...{ messagesMax, reading: new AbortController(), kept: new Set() },
-    view: new Store({ ...shown, loading: "loading", error: null, loadingOlder: false, sending: [] }),
+    view: new Store({ ...shown, ...NOT_READ, sending: [] }),
   };
 }

@@ -148,11 +148,8 @@ export class Outbox {
     const sending = this.of(chatId).find((one) => one.key === key && one.status === "failed");
     if (sending === undefined) return false;
     /** @type {Sending} */
-    const again = { ...sending, status: "sending", error: null };
-    if (ifBusy !== undefined && ifBusy !== sending.ifBusy) {
-      // Nothing was stored under the old key, and another body needs another one.
-      Object.assign(again, { ifBusy, key: freshId(this.#env) });
-    }
+    const again = { ...sending, ifBusy: ifBusy ?? sending.ifBusy, status: "sending", error: null };
+    // Under the same key, also if the body is another one: the server keeps no key of a refusal.
     this.#replace(chatId, key, again);
     void this.#run(chatId);
     return true;
@@ -170,7 +167,11 @@ export class Outbox {
     if (isFirst) this.#running.get(chatId)?.abort();
   }
 
-  /** Takes note of events: what has come is not on its way. @param {readonly Envelope[]} envelopes */
+  /**
+   * Takes note of events: what has come is not on its way.
+   *
+   * @param {readonly Envelope[]} envelopes
+   */
   take(envelopes) {
     if (this.#chats.size === 0) return;
     for (const envelope of envelopes) {

@@ -53,7 +53,11 @@ export class Store {
   }
 }
 
-/** A listener that throws is its owner's fault and stops nobody else. @param {() => void} listener */
+/**
+ * A listener that throws is its owner's fault and stops nobody else.
+ *
+ * @param {() => void} listener
+ */
 function callListener(listener) {
   try {
     listener();

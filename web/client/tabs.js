@@ -204,8 +204,8 @@ export class Tabs {
 
   /** @param {Link} link */
   #relay(link) {
-    const { era } = this.#listener;
-    if (era === null && link.logId !== null) this.#listener = { ...this.#listener, era: link.logId };
+    const era = this.#listener.era ?? link.logId;
+    this.#listener = { ...this.#listener, era };
     this.#say(link);
     this.#tell(link, true);
   }
@@ -236,14 +236,8 @@ export class Tabs {
       if (this.#connection !== null) this.#say(this.#connection.link);
       return;
     }
-    if (this.#connection !== null) {
-      // This tab was frozen and replaced; the lock says so too, in a moment.
-      if (message.term > this.#listener.term) {
-        this.#listen();
-      } else {
-        return;
-      }
-    }
+    // A reader that was replaced hears so from the lock, and what an older one says is old.
+    if (this.#connection !== null) return;
     if (message.term >= this.#listener.term) this.#heardAt = this.#options.env.now();
     const { listener, batch, isLost } = hear(this.#listener, message);
     this.#listener = listener;

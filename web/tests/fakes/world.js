@@ -11,7 +11,7 @@
 
 /** Lets everything happen that can happen without time going on. */
 export async function settle() {
-  for (let i = 0; i < 12; i++) await new Promise((resolve) => setImmediate(resolve));
+  for (let i = 0; i < 3; i++) await new Promise((resolve) => setImmediate(resolve));
 }
 
 /** A clock that stands still until it is turned. */
@@ -195,6 +195,12 @@ export class FakeBrowser {
   channels = new FakeChannels();
   #nRandom = 0;
 
+  /** A byte; all that it depends on is how many there were before. */
+  #random() {
+    this.#nRandom = (Math.imul(this.#nRandom, 1_664_525) + 1_013_904_223) >>> 0;
+    return this.#nRandom >>> 24;
+  }
+
   /**
    * @param {typeof globalThis.fetch} fetch
    * @param {FakeTab} [tab]
@@ -211,7 +217,7 @@ export class FakeBrowser {
       now: () => this.clock.now,
       setTimer: (run, ms) => this.clock.set(() => tab.due(run), ms),
       clearTimer: (timer) => this.clock.clear(timer),
-      randomBytes: (n) => Uint8Array.from({ length: n }, () => (this.#nRandom = next(this.#nRandom))),
+      randomBytes: (n) => Uint8Array.from({ length: n }, () => this.#random()),
       locks: {
         request: async (...args) => {
           try {
@@ -226,9 +232,4 @@ export class FakeBrowser {
       listen: (signal, run) => tab.listen(signal, run),
     };
   }
-}
-
-/** Bytes that do not repeat for long; the state is 32 bits, the caller keeps it. @param {number} n */
-function next(n) {
-  return (Math.imul(n, 1_664_525) + 1_013_904_223) >>> 0;
 }

@@ -67,7 +67,7 @@ test("a component sees its chat as it is, and each change", async () => {
   assert.equal(client.state.get().open.size, 0);
 });
 
-test("another chat: nothing of the one before is shown, and a late callback stays with it", async () => {
+test("another chat: the one before is not shown, and keeps its late callbacks", async () => {
   const { server, client, render, unmount, happen } = await start("a", "b");
   /** @type {Shown[]} */
   const shown = [];

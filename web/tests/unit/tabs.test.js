@@ -92,7 +92,7 @@ test("a tab that comes in mid-answer joins at every interleaving", async () => {
   }
 });
 
-test("the reader is closed: the next one reads on, without a seed, and nothing is missing", async () => {
+test("the reader is closed: the next one reads on without a seed", async () => {
   const server = serverWithTurn();
   const { tabs } = await browserWith(server, 3);
   say(server, "one ");
@@ -110,7 +110,7 @@ test("the reader is closed: the next one reads on, without a seed, and nothing i
   assertAllShow(server, rest);
 });
 
-test("the reader is frozen: it is asked, replaced, and counts for nothing when it wakes", async () => {
+test("the reader is frozen: it is replaced, and counts for nothing when it wakes", async () => {
   const server = serverWithTurn();
   const { tabs, clock } = await browserWith(server, 3);
   const [first] = tabs;
