@@ -60,8 +60,11 @@ export function envelopePanel(seq, { envelope, unreadable }, navigation, say) {
     only(kind, { kinds: [kind] }),
   );
   const caption = (/** @type {string} */ words) => h("p", { class: "muted small caption" }, words);
+  // As it is on the wire, whatever order the fields came in.
+  const { seq: place, at, payload } = envelope;
+  const wire = { chatId: chat, messageId: message, streamId: turn, seq: place, at, kind, payload };
   return [
-    ...[ways, jsonView(envelope, "Envelope"), caption("This event"), command.element],
+    ...[ways, jsonView(wire, "Envelope"), caption("This event"), command.element],
     ...[caption("The chat as it was at this seq"), state.element],
   ];
 }
@@ -85,7 +88,7 @@ export function storedPanel(seq, { stored }, say) {
     ["payload", erased ? "erased; its checksum stays" : `${countText(payload_bytes)} bytes`],
     ["checksum", isDamaged ? "does not fit: the payload is damaged" : "fits"],
     ...Object.entries(batch ?? {}).map(([name, value]) => [
-      `batch ${name.replaceAll("_", " ")}`,
+      `batch ${name.replace("batch_", "").replaceAll("_", " ")}`,
       typeof value === "number" ? countText(value) : String(value),
     ]),
   ];

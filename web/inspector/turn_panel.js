@@ -46,6 +46,13 @@ export class TurnPanel {
   #subject = null;
   #key = "";
   #isOpen = false;
+  /**
+   * What was read of the turn.
+   *
+   * @type {{ runs: import("./lane.js").Run[], named: import("./lane.js").Envelope[],
+   *   startedAt: number, isCut: boolean } | null}
+   */
+  #told = null;
   #command;
   element = h("div", { class: "stack" });
 
@@ -76,16 +83,23 @@ export class TurnPanel {
       setChildren(this.element, [notice("No turn is selected.", words)]);
     } else if (key !== this.#key) {
       this.#key = key;
+      this.#isOpen = false;
       this.#read(chat, turn);
     }
   }
 
-  /** @param {number} head */
+  /**
+   * Goes on with an open turn; called now and then, whether the head is another one or not.
+   *
+   * @param {number} head
+   */
   setHead(head) {
-    if (head === this.#head) return;
+    const isNew = head !== this.#head;
     this.#head = head;
     const { chat, turn } = this.#subject ?? {};
-    if (this.#isShown && this.#isOpen && chat && turn) this.#read(chat, turn);
+    if (!this.#isShown || !this.#isOpen || !chat || !turn) return;
+    if (isNew) this.#read(chat, turn);
+    else this.#draw();
   }
 
   /**
@@ -103,19 +117,31 @@ export class TurnPanel {
         ]),
       ([{ runs, startedAt, isCut }, named]) => {
         const told = named.items.filter(({ payload }) => payload !== null);
-        // Where it is cut, its end is not known: it lasts to what was read.
-        const openMs = isCut || Number.isNaN(startedAt) ? 0 : Date.now() - startedAt;
-        const lane = laneOf(runs, told, openMs);
-        this.#isOpen = lane.end === null && !isCut;
-        const cut = h("p", { class: "muted small" }, "This is the beginning of a long turn.");
-        const rest = isCut ? [cut, this.#command.element] : [this.#command.element];
-        setChildren(this.element, [...this.#lane(lane), ...rest]);
+        this.#told = { runs, named: told, startedAt, isCut };
+        this.#draw();
       },
       (error) => {
         this.#key = "";
         setChildren(this.element, [failure(error, () => this.#read(chat, turn))]);
       },
     );
+  }
+
+  /** Draws what was read; an open turn lasts until now. */
+  #draw() {
+    if (!this.#told) return;
+    const { runs, named, startedAt, isCut } = this.#told;
+    // Where it is cut, its end is not known: it lasts to what was read.
+    const openMs = isCut || Number.isNaN(startedAt) ? 0 : Date.now() - startedAt;
+    const lane = laneOf(runs, named, openMs);
+    this.#isOpen = lane.end === null && !isCut;
+    const cut = h("p", { class: "muted small" }, "This is the beginning of a long turn.");
+    const rest = isCut ? [cut, this.#command.element] : [this.#command.element];
+    const focused = document.activeElement?.getAttribute("data-seq");
+    setChildren(this.element, [...this.#lane(lane), ...rest]);
+    if (!focused) return;
+    const row = this.element.querySelector(`[data-seq="${CSS.escape(focused)}"]`);
+    if (row instanceof HTMLElement) row.focus();
   }
 
   /**
@@ -192,7 +218,10 @@ export class TurnPanel {
     const select = () => this.#navigation.go({ seq: firstSeq, at: null });
     return h(
       "button",
-      { type: "button", class: "lane-row", "data-state": state, onclick: select },
+      {
+        ...{ type: "button", class: "lane-row", "data-state": state, onclick: select },
+        "data-seq": firstSeq,
+      },
       h("span", { class: "lane-label" }, `${label}${word}`),
       h("span", { class: "lane-took number" }, took),
       h("span", { class: "lane-track" }, this.#bar(`span ${doing}`, fromMs, toMs, lane)),
@@ -250,7 +279,7 @@ function scaleView({ lengthMs }) {
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map((n) => n * power).find((each) => each >= rough) ?? rough;
   const ticks = [];
-  for (let atMs = 0; atMs <= lengthMs * 0.88; atMs += step) {
+  for (let atMs = 0; atMs <= lengthMs * 0.85; atMs += step) {
     const tick = h("span", null, atMs === 0 ? "0" : durationText(atMs));
     tick.style.setProperty("--from", String(atMs / lengthMs));
     ticks.push(tick);
