@@ -15,7 +15,7 @@ use scrollback_schema::migrations::MIGRATIONS;
 const SQLITE_VERSION_MIN: i32 = 3_051_003;
 
 /// How long a connection waits for another one's lock: checkpoints hold it for milliseconds.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Bytes of a page of log.db. Batches of some kilobytes waste half of a smaller page, and a larger
 /// one costs a lone event more to sync.
@@ -265,6 +265,24 @@ pub(crate) fn checkpoint(
             n_moved: row.get(2)?,
         })
     })
+}
+
+/// Moves committed pages from the WAL into the database, and waits at most so long for others.
+///
+/// Without a wait every mode moves what it can, as [`CheckpointMode::Passive`] does.
+///
+/// # Errors
+///
+/// SQLite's own.
+pub(crate) fn checkpoint_within(
+    db: &Connection,
+    mode: CheckpointMode,
+    wait: Duration,
+) -> Result<Checkpointed, rusqlite::Error> {
+    db.busy_timeout(wait)?;
+    let done = checkpoint(db, mode);
+    db.busy_timeout(BUSY_TIMEOUT)?;
+    done
 }
 
 /// How a log is read by somebody who is not its server.

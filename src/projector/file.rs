@@ -11,12 +11,9 @@ use scrollback_schema::{ChatId, ChatRef, Seq};
 
 use super::names::remove_db;
 use super::store::{StoreError, Written};
+use super::wal::{self, Wal};
 use super::{Parked, StateError};
-use crate::sqlite::{self, CheckpointMode, OpenDbError};
-
-/// Bytes of rows after which the WAL is moved into the file: large enough that a page that is
-/// rewritten often is moved once, small enough that the WAL stays a few times that.
-const WAL_BYTES_SOFT: usize = 8 << 20;
+use crate::sqlite::{self, OpenDbError};
 
 /// Bytes of a file up to which it is checked page by page when it is opened: a fraction of a
 /// second.
@@ -28,8 +25,7 @@ pub(crate) struct ViewFile {
     db: Connection,
     path: PathBuf,
     checkpoint: Seq,
-    /// Bytes of rows since the WAL was last moved.
-    wal_bytes: usize,
+    wal: Wal,
 }
 
 /// Which rows a file should hold.
@@ -125,7 +121,7 @@ impl ViewFile {
             tx.commit()
         };
         make(&mut db).map_err(refused)?;
-        Ok(ViewFile { db, path: path.to_owned(), checkpoint: Seq::ZERO, wal_bytes: 0 })
+        Ok(ViewFile { db, path: path.to_owned(), checkpoint: Seq::ZERO, wal: Wal::of(path) })
     }
 
     /// Opens a file that is there.
@@ -159,7 +155,8 @@ impl ViewFile {
         if metadata.len() <= QUICK_CHECK_BYTES_MAX {
             quick_check(&db)?;
         }
-        Ok(ViewFile { db, path: path.to_owned(), checkpoint: state.checkpoint, wal_bytes: 0 })
+        let wal = Wal::of(path);
+        Ok(ViewFile { db, path: path.to_owned(), checkpoint: state.checkpoint, wal })
     }
 
     /// The connection, for reading rows that are to be folded on.
@@ -211,26 +208,28 @@ impl ViewFile {
             Purpose::Rebuild => fail::fail_point!("rebuild-after-commit"),
         }
         self.checkpoint = checkpoint.max(self.checkpoint);
-        self.wal_bytes += written.bytes;
-        if self.wal_bytes >= WAL_BYTES_SOFT {
-            self.wal_bytes = 0;
-            // Waits for readers, all of which are short, so that the WAL begins anew.
-            sqlite::checkpoint(&self.db, CheckpointMode::Restart)?;
-        }
+        self.wal.after_commit(&self.db)?;
         Ok(written)
+    }
+
+    /// Makes up for what a reader did not let happen after a commit.
+    ///
+    /// # Errors
+    ///
+    /// SQLite's own.
+    pub(crate) fn when_idle(&mut self) -> Result<(), rusqlite::Error> {
+        self.wal.when_idle(&self.db)
     }
 
     /// Moves the whole WAL into the file and cuts it: neither holds what was overwritten.
     ///
-    /// Whether nobody was in the way.
+    /// Whether nobody was in the way; it is not waited for those who stay.
     ///
     /// # Errors
     ///
     /// SQLite's own.
     pub(crate) fn purge_wal(&mut self) -> Result<bool, rusqlite::Error> {
-        self.wal_bytes = 0;
-        let done = sqlite::checkpoint(&self.db, CheckpointMode::Truncate)?;
-        Ok(!done.busy)
+        self.wal.cut(&self.db, wal::WAIT)
     }
 
     /// Closes the file such that it is one file, which can be renamed.
@@ -239,7 +238,7 @@ impl ViewFile {
     ///
     /// SQLite's own; the file may then still have a WAL.
     pub(crate) fn close(mut self) -> Result<(), rusqlite::Error> {
-        self.purge_wal()?;
+        self.wal.cut(&self.db, sqlite::BUSY_TIMEOUT)?;
         self.db.close().map_err(|(_, error)| error)
     }
 }

@@ -2,7 +2,7 @@
 //! of the log.
 //!
 //! What follows from an event is left to the crate `projections`, reading rows to `read_model`.
-//! Reading order: `names` and `file` are the files, `store` their rows, `fold` and `page`
+//! Reading order: `names`, `file` and `wal` are the files, `store` their rows, `fold` and `page`
 //! what happens to them in memory, `view` what others see of it, `worker` and `handover` the
 //! thread, `rebuild` the same from outside, `parked` what stands still, without a server.
 
@@ -21,6 +21,9 @@ mod set;
 mod source;
 mod store;
 mod view;
+mod wal;
+#[cfg(test)]
+mod wal_test;
 mod worker;
 
 #[cfg(test)]

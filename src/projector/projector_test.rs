@@ -18,7 +18,7 @@ pub(super) struct Fixture {
     pub(super) dir: tempfile::TempDir,
     clock: Clock,
     pub(super) log: Log,
-    projector: Projector,
+    pub(super) projector: Projector,
 }
 
 fn start(dir: &Path, clock: &Clock) -> (Log, Projector) {
@@ -77,7 +77,7 @@ impl Fixture {
         self.log.find_chat(&chat_id(name)).await.unwrap().unwrap().chat
     }
 
-    fn view_path(&self, name: &'static str) -> PathBuf {
+    pub(super) fn view_path(&self, name: &'static str) -> PathBuf {
         Names::new(self.dir.path(), name).live(0)
     }
 }

@@ -236,6 +236,8 @@ impl Worker {
             || purge.is_some_and(|seq| seq > self.live.file.checkpoint())
         {
             self.live.commit()?;
+        } else {
+            self.live.file.when_idle().map_err(StoreError::from)?;
         }
         let mut purged = self.view.position().purged;
         if let Some(seq) = purge
