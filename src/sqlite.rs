@@ -1,8 +1,11 @@
 //! The only place that opens a database, and so the only one that sets its pragmas.
 //!
-//! What the tables mean is left to `log` and `read_model`.
+//! What the tables mean is left to `log` and `read_model`, moving the WAL into the file to
+//! `checkpoint`.
 
 #![expect(clippy::disallowed_methods, reason = "this is where databases are opened")]
+
+mod checkpoint;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,6 +13,8 @@ use std::time::Duration;
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, OpenFlags};
 use scrollback_schema::migrations::MIGRATIONS;
+
+pub(crate) use checkpoint::{CheckpointMode, checkpoint, checkpoint_within};
 
 /// The oldest SQLite without the WAL-reset race that can lose committed pages.
 const SQLITE_VERSION_MIN: i32 = 3_051_003;
@@ -220,69 +225,6 @@ pub(crate) fn open_checkpointer(path: &Path) -> Result<Connection, OpenDbError> 
     db.busy_timeout(Duration::ZERO).map_err(refused(path))?;
     db.pragma_update(None, "wal_autocheckpoint", 0).map_err(refused(path))?;
     Ok(db)
-}
-
-/// How far a checkpoint came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Checkpointed {
-    /// Somebody was in the way.
-    pub(crate) busy: bool,
-    /// Pages in the WAL.
-    pub(crate) n_pages: i64,
-    /// Those of them that are in the database.
-    pub(crate) n_moved: i64,
-}
-
-/// How thorough a checkpoint is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum CheckpointMode {
-    /// Moves what it can without waiting for anybody.
-    Passive,
-    /// Waits for readers, so that the next write starts the WAL anew.
-    Restart,
-    /// As `Restart`, and cuts the WAL to nothing: no old page is left in it.
-    Truncate,
-}
-
-/// Moves committed pages from the WAL into the database.
-///
-/// # Errors
-///
-/// SQLite's own.
-pub(crate) fn checkpoint(
-    db: &Connection,
-    mode: CheckpointMode,
-) -> Result<Checkpointed, rusqlite::Error> {
-    let sql = match mode {
-        CheckpointMode::Passive => "PRAGMA wal_checkpoint(PASSIVE)",
-        CheckpointMode::Restart => "PRAGMA wal_checkpoint(RESTART)",
-        CheckpointMode::Truncate => "PRAGMA wal_checkpoint(TRUNCATE)",
-    };
-    db.query_row(sql, [], |row| {
-        Ok(Checkpointed {
-            busy: row.get::<_, i64>(0)? != 0,
-            n_pages: row.get(1)?,
-            n_moved: row.get(2)?,
-        })
-    })
-}
-
-/// Moves committed pages from the WAL into the database, and waits at most so long for others.
-///
-/// Without a wait every mode moves what it can, as [`CheckpointMode::Passive`] does.
-///
-/// # Errors
-///
-/// SQLite's own.
-pub(crate) fn checkpoint_within(
-    db: &Connection,
-    mode: CheckpointMode,
-    wait: Duration,
-) -> Result<Checkpointed, rusqlite::Error> {
-    db.busy_timeout(wait)?;
-    let done = checkpoint(db, mode);
-    db.busy_timeout(BUSY_TIMEOUT)?;
-    done
 }
 
 /// How a log is read by somebody who is not its server.
