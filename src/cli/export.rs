@@ -10,14 +10,18 @@ use scrollback_schema::{Seq, wire};
 
 use super::exit::Exit;
 use super::output::{Out, count_text, progress, say};
+use crate::log::PageLimits;
 use crate::log::offline::OfflineLog;
-use crate::log::{PageLimits, Scope};
+use crate::log::verify::WholePages;
 
 /// Write the whole log as NDJSON, one envelope a line
 ///
 /// What is written is what `import` reads: it gives the same events under the same seqs and times,
 /// those included whose payload was erased. Works beside a running server, up to the head that the
 /// log has at the start.
+///
+/// Every checksum is compared on the way: nothing that is damaged is passed on. Where the log is
+/// not whole, the events in front of the damage are written, and the command exits with 2.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -67,9 +71,12 @@ fn export(
     write: &mut dyn FnMut(&[u8]) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let bar = progress(head.get(), "exporting");
-    let (mut after, mut lines) = (Seq::ZERO, Vec::new());
-    while after < head {
-        let page = log.page(&Scope::All, after, head, PageLimits::default())?;
+    let (mut pages, mut lines) = (WholePages::default(), Vec::new());
+    while pages.through() < head {
+        let after = pages.through();
+        let page = pages.next(log, head, PageLimits::default()).with_context(|| {
+            format!("only the events up to seq {after} were exported, the log is not whole behind")
+        })?;
         for section in &page.sections {
             for index in section.events_in(after, page.through) {
                 wire::write_line(&mut lines, &section.recorded(index)?);
@@ -77,8 +84,7 @@ fn export(
         }
         write(&lines)?;
         lines.clear();
-        after = page.through;
-        bar.set_position(after.get());
+        bar.set_position(page.through.get());
     }
     bar.finish_and_clear();
     Ok(())

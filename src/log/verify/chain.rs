@@ -10,7 +10,7 @@ use scrollback_schema::batch::{PayloadState, RowHead, SectionView, row_checksum,
 use super::finding::{Finding, Span};
 
 /// What is remembered of the rows so far.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Chain {
     /// The seq that the next row has to start with.
     pub(crate) next: Seq,

@@ -251,7 +251,7 @@ impl Finding {
         match self.remedy() {
             Remedy::Restore => {
                 "stop the server, keep a copy of the directory, and put back the last backup; \
-                 `scrollback export` saves the chats that are still whole"
+                 `scrollback export` saves what is in front of the damage"
             }
             Remedy::Rebuild => {
                 "the log itself is not affected; `scrollback export` and `scrollback import` into \

@@ -1,16 +1,16 @@
 //! Proves that a log is whole, or says what is wrong with it, where, and what to do.
 //!
 //! One pass over the rows in short read transactions: `chain` looks at each row, `rules` at what
-//! the
-//! events say together, `agree` at the writer's tables, `files` at the files. Memory does not grow
-//! with the log. Nothing is written. The views are not looked at: they are disposable, and
-//! `rebuild --check` compares them.
+//! the events say together, `agree` at the writer's tables, `files` at the files. Memory does not
+//! grow with the log. Nothing is written. The views are not looked at: they are disposable, and
+//! `rebuild --check` compares them. `whole` is the first part of it, for those who read on.
 
 mod agree;
 mod chain;
 mod files;
 mod finding;
 mod rules;
+mod whole;
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -20,6 +20,7 @@ use scrollback_schema::Seq;
 use scrollback_schema::limits::PAGE_BYTES_MAX;
 
 pub use finding::{Finding, Span, Table};
+pub use whole::{WholePageError, WholePages};
 
 use super::offline::{OfflineError, OfflineLog, head_of};
 use super::reader::{Flow, Row, rows_after};

@@ -53,7 +53,7 @@ fn a_file_that_is_not_whole_is_named_with_what_to_do() {
 fn a_flipped_bit_is_found_and_named_by_its_seq() {
     let log = FixedLog::new("cli-flipped");
     let file = log.data().join("log.db");
-    let whole = std::fs::read(&file).unwrap();
+    let (whole, all) = (std::fs::read(&file).unwrap(), log.lines());
     // The payloads of one append have one checksum.
     let places = [("so ferns", 4, 6), ("and \"hostas\"", 8, 10), ("All of it", 44, 44)];
     for (text, first_seq, last_seq) in places {
@@ -74,6 +74,14 @@ fn a_flipped_bit_is_found_and_named_by_its_seq() {
             serde_json::from_str(json.stdout.lines().next().unwrap()).unwrap();
         let seqs = (finding["first_seq"].as_u64(), finding["last_seq"].as_u64());
         assert_eq!((json.code, seqs), (1, (Some(first_seq), Some(last_seq))));
+        // What is passed on ends in front of it.
+        let exported = log.run(&["export"]);
+        assert_eq!(exported.code, 2, "{}", exported.stderr);
+        assert!(exported.stderr.contains(&expected), "{}", exported.stderr);
+        let n_lines = exported.stdout.lines().count();
+        let up_to = format!("only the events up to seq {n_lines} were exported");
+        assert!(exported.stderr.contains(&up_to), "{}", exported.stderr);
+        assert!(n_lines < first_seq as usize && all.starts_with(&exported.stdout), "{n_lines}");
     }
     std::fs::write(&file, whole).unwrap();
     log.run(&["verify"]).well();
