@@ -46,8 +46,13 @@ pub(super) fn run(
         // What the heads stand over takes a walk over the whole log.
         out.flush()?;
     }
-    let stretch =
-        Stretch { scope: Scope::All, kinds: kinds_of_chats(), after: Seq::ZERO, until: head };
+    let stretch = Stretch {
+        scope: Scope::All,
+        kinds: kinds_of_chats(),
+        sieve: None,
+        after: Seq::ZERO,
+        until: head,
+    };
     let mut folded = Folded::new()?;
     let _ = walk(log, &stretch, &mut ChatWalk::new(&mut folded, head))?;
     folded.chats(Order::Activity, |_, chat| {

@@ -7,6 +7,7 @@ use clap::Args;
 use scrollback_schema::{ChatId, Kind, MessageId, Recorded, Seq, TurnId};
 
 use super::Stretch;
+use super::sieve::Sieve;
 use crate::cli::preview::text_of;
 use crate::cli::range::{SeqRange, When};
 use crate::clock::Clock;
@@ -71,9 +72,11 @@ impl Filter {
     /// Looks up what the filter names; `head` is the last seq that is wanted.
     pub(crate) fn plan(&self, log: &mut OfflineLog, head: Seq) -> anyhow::Result<Plan> {
         let range = self.seq.unwrap_or(SeqRange::ALL);
+        let text = self.text.as_ref().map(|text| text.to_lowercase());
         let mut stretch = Stretch {
             scope: Scope::All,
             kinds: self.kind.clone(),
+            sieve: text.as_deref().and_then(Sieve::of).map(Arc::new),
             after: range.first.prev(),
             until: range.last.min(head),
         };
@@ -91,13 +94,7 @@ impl Filter {
             let behind = until.resolve(now).plus_ms(1);
             stretch.until = stretch.until.min(log.seq_before(behind)?);
         }
-        Ok(Plan {
-            stretch,
-            message: self.message.clone(),
-            turns,
-            kinds: self.kind.clone(),
-            text: self.text.as_ref().map(|text| text.to_lowercase()),
-        })
+        Ok(Plan { stretch, message: self.message.clone(), turns, kinds: self.kind.clone(), text })
     }
 
     /// Narrows the stretch to the turns that are named, by themselves or by their message.

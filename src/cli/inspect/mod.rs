@@ -8,19 +8,25 @@ mod events;
 mod filter;
 mod folded;
 mod message;
+mod sieve;
 mod state;
 mod stats;
 mod turn;
 
 #[cfg(test)]
+mod sieve_test;
+#[cfg(test)]
 mod walk_test;
 
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
 
 use clap::Subcommand;
 use scrollback_projections::message::Message;
+use scrollback_schema::batch::SectionView;
 use scrollback_schema::{Recorded, Seq};
+use sieve::Sieve;
 
 use super::exit::Exit;
 use super::output::{Out, say};
@@ -70,8 +76,19 @@ pub(super) struct Stretch {
     pub(super) scope: Scope,
     /// Stored numbers of kinds; all if none is named. What is near one of them is visited too.
     pub(super) kinds: Vec<u16>,
+    /// What the text of an event has to contain. What is near one that does is visited too.
+    sieve: Option<Arc<Sieve>>,
     pub(super) after: Seq,
     pub(super) until: Seq,
+}
+
+impl Stretch {
+    /// Whether an event of the section can be one that is wanted, as far as its bytes tell.
+    fn may_want(&self, section: &SectionView<'_>) -> bool {
+        let has_kind = self.kinds.is_empty()
+            || section.events().any(|(head, _)| self.kinds.contains(&head.kind));
+        has_kind && self.sieve.as_ref().is_none_or(|sieve| sieve.lets_through(section))
+    }
 }
 
 /// Who is shown the events of a stretch.
@@ -97,11 +114,12 @@ pub(super) fn walk(
     stretch: &Stretch,
     visitor: &mut impl Visit,
 ) -> anyhow::Result<ControlFlow<()>> {
-    let Stretch { scope, kinds, mut after, until } = stretch.clone();
+    let (mut after, until) = (stretch.after, stretch.until);
     // A small first page: the first line is there at once.
     let mut limits = PageLimits { events: 256, bytes: 64 << 10 };
     while after < until {
-        let page = log.page_of_kinds(&scope, &kinds, after, until, limits)?;
+        let may_want = |section: &SectionView<'_>| stretch.may_want(section);
+        let page = log.page_where(&stretch.scope, after, until, limits, &may_want)?;
         for section in &page.sections {
             for index in section.events_in(after, page.through) {
                 if visitor.event(section, index)?.is_break() {

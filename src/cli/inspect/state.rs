@@ -67,7 +67,7 @@ pub(super) fn run(
         Scope::Chat(chat) => chat.prev(),
         Scope::All | Scope::Chats(_) => Seq::ZERO,
     };
-    let stretch = Stretch { scope, kinds: Vec::new(), after, until: at };
+    let stretch = Stretch { scope, kinds: Vec::new(), sieve: None, after, until: at };
     let mut fold = StateFold::new(out.format, at)?;
     let _ = walk(log, &stretch, &mut fold)?;
     fold.end()?.chats(Order::Created, |folded, chat| print(folded, chat, at, out))?;

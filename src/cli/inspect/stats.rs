@@ -158,7 +158,8 @@ fn print_kinds(counted: &Counted, out: &mut Out) -> std::io::Result<()> {
 
 fn count(log: &mut OfflineLog, head: Seq) -> anyhow::Result<Counted> {
     let mut counted = Counted::default();
-    let stretch = Stretch { scope: Scope::All, kinds: vec![], after: Seq::ZERO, until: head };
+    let stretch =
+        Stretch { scope: Scope::All, kinds: vec![], sieve: None, after: Seq::ZERO, until: head };
     let bar = progress(head.get(), "counting");
     let _ = walk(log, &stretch, &mut |section: &Section, index| {
         let n_bytes = section.payload_at(index).len() as u64;

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::Path;
 use std::rc::Rc;
 
+use scrollback_schema::batch::SectionView;
 use scrollback_schema::event::{ChatCreated, ChatViewed, Custom, UserText};
 use scrollback_schema::{ChatId, Event, Kind, MessageId, NewEvent, Seq};
 
@@ -137,9 +138,11 @@ fn sections_without_the_kinds_are_not_held() {
     let kinds = [Kind::ChatCreated.number(), Kind::UserText.number()];
     let (mut after, mut n_held) = (Seq::ZERO, 0);
     while after < head {
-        let page =
-            log.page_of_kinds(&Scope::All, &kinds, after, head, crate::log::PageLimits::default());
-        let page = page.unwrap();
+        let has_kind = |section: &SectionView<'_>| {
+            section.events().any(|(head, _)| kinds.contains(&head.kind))
+        };
+        let limits = crate::log::PageLimits::default();
+        let page = log.page_where(&Scope::All, after, head, limits, &has_kind).unwrap();
         n_held += page.sections.len();
         after = page.through;
     }

@@ -183,26 +183,23 @@ impl OfflineLog {
         until: Seq,
         limits: PageLimits,
     ) -> Result<Page, OfflineError> {
-        self.page_of_kinds(scope, &[], after, until, limits)
+        self.page_where(scope, after, until, limits, &|_| true)
     }
 
-    /// Reads a page of those sections that hold an event of one of these kinds; all if none is
-    /// named. The others cost their walk, and are neither named nor held.
+    /// Reads a page of those sections that are asked for. The others cost their walk, and are
+    /// neither named nor held.
     ///
     /// # Errors
     ///
     /// [`OfflineError`] if it cannot be read.
-    pub fn page_of_kinds(
+    pub fn page_where(
         &mut self,
         scope: &Scope,
-        kinds: &[u16],
         after: Seq,
         until: Seq,
         limits: PageLimits,
+        is_asked_for: &dyn Fn(&SectionView<'_>) -> bool,
     ) -> Result<Page, OfflineError> {
-        let has_kind = |section: &SectionView<'_>| {
-            kinds.is_empty() || section.events().any(|(head, _)| kinds.contains(&head.kind))
-        };
         let is_wanted = |chat: Seq| match scope {
             Scope::All => true,
             Scope::Chat(only) => *only == chat,
@@ -230,7 +227,7 @@ impl OfflineLog {
                     is_wanted(section.head.chat)
                         && last > after
                         && first <= until
-                        && has_kind(section)
+                        && is_asked_for(section)
                 };
                 names.sections_of(db, &row, wanted, |section| {
                     filled.add(&section);
