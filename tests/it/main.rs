@@ -15,6 +15,7 @@ mod handoff;
 mod http;
 mod interop;
 mod parked;
+mod power_loss;
 mod provider;
 mod recorded;
 mod replay;

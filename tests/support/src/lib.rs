@@ -8,6 +8,7 @@
 //!   provider speaks with, [`peer`] a server that we did not write;
 //! - [`failure`] has everybody tell how a turn failed, [`inspect`] the files what is in them;
 //! - [`left_out`] says loudly what could not be tested here;
+//! - [`rounds`] says how long a test goes on that draws its cases;
 //! - [`wait`] waits for a state, with a deadline; [`temp_dir`] is a directory on a real disk.
 
 #![expect(
@@ -24,6 +25,7 @@ pub mod model_server;
 pub mod peer;
 pub mod recording;
 pub mod rng;
+pub mod rounds;
 pub mod sample;
 pub mod script;
 pub mod server;

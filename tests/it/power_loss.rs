@@ -1,0 +1,251 @@
+//! The power goes at any instant: whatever the disk then holds, what was acknowledged is there.
+//!
+//! A real server works under a library that writes down each write, truncation and sync of its
+//! log. From the record, images are built that a disk may hold after a loss of power, and each is
+//! opened as after a start. A kill cannot test this: the system's cache survives it.
+
+mod disk;
+mod recording;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use scrollback::clock::Clock;
+use scrollback::log::{Log, LogOptions, OpenError, PageLimits, Scope};
+use scrollback_schema::event::AssistantText;
+use scrollback_schema::{Event, Recorded};
+use scrollback_test_support::client::Client;
+use scrollback_test_support::rng::Rng;
+use scrollback_test_support::rounds::rounds;
+use scrollback_test_support::server::{Server, ServerOptions};
+use scrollback_test_support::temp_dir::TempDir;
+
+use crate::fixture::{findings, open, read, temp_dir};
+use disk::Disk;
+use recording::{Mark, Marker, Op};
+
+/// Images a test opens, unless it soaks.
+const N_IMAGES: usize = 20_000;
+
+/// Producers that append at once; each has a chat.
+const N_PRODUCERS: usize = 4;
+
+/// Appends of each in each life of the server.
+const N_APPENDS: usize = 60;
+
+/// Leases that outlive the test, so that no turn is closed while an image is looked at.
+const LEASE: &str = "lease_ms = 3600000\n";
+
+/// The files whose loss would be one; views are disposable, and `-shm` is made anew.
+fn is_of_the_log(name: &str) -> bool {
+    matches!(name, "." | "log.db" | "log.db-wal" | "log.db-journal" | "head")
+}
+
+/// What a server did, and what its log said.
+struct Work {
+    /// Keeps the record for a look if the test fails.
+    _dir: TempDir,
+    ops: Vec<Op>,
+    /// Events by seq, as they were before a chat was deleted and as they are after.
+    told: BTreeMap<u64, Vec<Recorded>>,
+    /// Where appends end: no image ends within one.
+    batches: Vec<(u64, u64)>,
+    /// Seqs of the chat that was deleted, by the seq of the tombstone.
+    erased: Option<(u64, BTreeSet<u64>)>,
+}
+
+/// Lets a server work through two lives, the second of which deletes a chat of the first.
+async fn work(name: &str, config: &str) -> Work {
+    let dir = temp_dir(name);
+    let (data, record) = (dir.path().join("data"), dir.path().join("record"));
+    std::fs::create_dir(&data).unwrap();
+    let config_file = dir.path().join("scrollback.toml");
+    std::fs::write(&config_file, config).unwrap();
+    let library = recording::recorder(dir.path());
+    let options = ServerOptions::new(env!("CARGO_BIN_EXE_scrollback"), &data)
+        .args(&["--config", config_file.to_str().unwrap()])
+        .env("LD_PRELOAD", library.to_str().unwrap())
+        .env("IO_ROOT", data.to_str().unwrap())
+        .env("IO_RECORD", record.to_str().unwrap());
+    let marker = Marker::new(&record);
+    let mut work =
+        Work { _dir: dir, ops: vec![], told: BTreeMap::new(), batches: vec![], erased: None };
+    for life in 0..2 {
+        let server = Server::start_well(&options);
+        let client = Client::new(server.base_url());
+        let producers = (0..N_PRODUCERS).map(|n| produce(&client, &marker, format!("c{life}-{n}")));
+        let appended = futures_util::future::join_all(producers).await;
+        work.batches.extend(appended.into_iter().flatten());
+        if life == 1 {
+            delete(&client, &marker, &mut work).await;
+            let after = produce(&client, &marker, "after".to_owned()).await;
+            work.batches.extend(after);
+        }
+        let (status, stderr) = server.stop();
+        assert!(status.success(), "{stderr}");
+        for event in all_events(&data).await {
+            work.told.entry(event.seq.get()).or_default().push(event);
+        }
+    }
+    work.ops = recording::read(&record, is_of_the_log);
+    work
+}
+
+/// Appends to a chat of its own, some events at a time; the seqs of each append.
+async fn produce(client: &Client, marker: &Marker, chat: String) -> Vec<(u64, u64)> {
+    let mut appended = Vec::new();
+    client.create_chat(&chat).await;
+    let mut turn = client.start_external_turn(&chat, "go").await;
+    for n in 0..N_APPENDS {
+        let text = format!("{chat}.{n} {}", "x".repeat(n * 37 % 600));
+        let events = vec![Event::AssistantText(AssistantText { text }); 1 + n % 3];
+        let (first, last) = client.append(&mut turn, &events).await;
+        marker.mark(Mark::Appended { first, last });
+        appended.push((first, last));
+    }
+    appended
+}
+
+/// Deletes a chat of the first life, and notes that nothing of it may come back.
+async fn delete(client: &Client, marker: &Marker, work: &mut Work) {
+    let chat = "c0-0";
+    let of_chat = |events: &Vec<Recorded>| events[0].chat.id.as_str() == chat;
+    let seqs = work.told.iter().filter(|(_, events)| of_chat(events)).map(|(seq, _)| *seq);
+    let seqs: BTreeSet<u64> = seqs.collect();
+    let answer = client.delete(&format!("/v1/chats/{chat}")).await;
+    let tombstone = answer.body["seq"].as_u64().expect("a deletion has a seq");
+    marker.mark(Mark::Appended { first: tombstone, last: tombstone });
+    marker.mark(Mark::Erased { tombstone });
+    work.erased = Some((tombstone, seqs));
+}
+
+async fn all_events(data: &Path) -> Vec<Recorded> {
+    let log = open(data);
+    let events = read(&log, &Scope::All, PageLimits::default()).await;
+    log.close().await;
+    events
+}
+
+/// What an image was made of.
+#[derive(Debug, Default, Clone)]
+struct Promised {
+    /// The last seq that was acknowledged.
+    acknowledged: u64,
+    /// Whether the deletion was answered.
+    is_erased: bool,
+}
+
+impl Promised {
+    fn take(&mut self, op: &Op) {
+        match op {
+            Op::Mark(Mark::Appended { last, .. }) => {
+                self.acknowledged = self.acknowledged.max(*last);
+            }
+            Op::Mark(Mark::Erased { .. }) => self.is_erased = true,
+            _ => {}
+        }
+    }
+}
+
+/// Opens an image as a start would; what is wrong with it.
+async fn look_at(
+    dir: &Path,
+    work: &Work,
+    promised: &Promised,
+    is_thorough: bool,
+) -> Option<String> {
+    let log = match Log::open(dir, LogOptions::default(), &Clock::System) {
+        Ok(log) => log,
+        Err(error @ OpenError::TailLost { .. }) => return Some(format!("noticed: {error}")),
+        Err(error) => return Some(format!("{error}: {:?}", std::error::Error::source(&error))),
+    };
+    let events = read(&log, &Scope::All, PageLimits::default()).await;
+    log.close().await;
+    let head = events.last().map_or(0, |event| event.seq.get());
+    if head < promised.acknowledged {
+        return Some(format!("ends at {head}, {} was acknowledged", promised.acknowledged));
+    }
+    if let Some(half) = work.batches.iter().find(|(first, last)| *first <= head && head < *last) {
+        return Some(format!("ends at {head} within the append {half:?}"));
+    }
+    for (n, event) in (1..).zip(&events) {
+        let told = work.told.get(&n).is_some_and(|told| told.contains(event));
+        if event.seq.get() != n || !told {
+            return Some(format!("seq {n} is not what was appended: {event:?}"));
+        }
+    }
+    if let Some((_, seqs)) = work.erased.as_ref().filter(|_| promised.is_erased)
+        && let Some(event) =
+            events.iter().find(|e| seqs.contains(&e.seq.get()) && e.event().is_some())
+    {
+        return Some(format!("seq {} came back after its deletion", event.seq));
+    }
+    let found = if is_thorough { findings(dir) } else { vec![] };
+    (!found.is_empty()).then(|| format!("verify: {found:?}"))
+}
+
+/// The images of one half of the moments, drawn from a seed; the first one that breaks a promise.
+fn images(work: &Work, n_images: usize, seed: u64, name: &str) -> Result<usize, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut rng = Rng::new(seed);
+    let mut moments: Vec<usize> = (0..n_images).map(|_| rng.below(work.ops.len() + 1)).collect();
+    moments.sort_unstable();
+    let (mut disk, mut promised, mut n_done, mut n_torn) =
+        (Disk::default(), Promised::default(), 0, 0);
+    for (n, moment) in moments.into_iter().enumerate() {
+        for op in &work.ops[n_done..moment] {
+            disk.apply(op);
+            promised.take(op);
+        }
+        n_done = moment;
+        n_torn += usize::from(disk.n_pending() > 0);
+        let dir = memory_dir(name);
+        disk.write_image(dir.path(), &mut rng);
+        let wrong = runtime.block_on(look_at(dir.path(), work, &promised, n.is_multiple_of(10)));
+        if let Some(wrong) = wrong {
+            return Err(format!("seed {seed}, image {n} after operation {moment}: {wrong}"));
+        }
+    }
+    assert!(n_torn > n_images / 4, "{n_torn} of {n_images} images had something to lose");
+    Ok(n_images)
+}
+
+/// A directory in memory where there is one: an image is on a disk that has lost its power already.
+fn memory_dir(name: &str) -> TempDir {
+    let memory = PathBuf::from("/dev/shm");
+    let parent = if memory.is_dir() { memory } else { env!("CARGO_TARGET_TMPDIR").into() };
+    TempDir::new(parent.to_str().unwrap(), name)
+}
+
+/// Opens images on both cores.
+async fn open_images(work: Work, n_images: usize, name: &'static str) -> Result<usize, String> {
+    let seed = rounds().seed();
+    eprintln!("{} operations, seed {seed}", work.ops.len());
+    let work = std::sync::Arc::new(work);
+    let halves = (0..2).map(|half| {
+        let work = std::sync::Arc::clone(&work);
+        tokio::task::spawn_blocking(move || images(&work, n_images / 2, seed + half, name))
+    });
+    let mut n = 0;
+    for half in halves.collect::<Vec<_>>() {
+        n += half.await.unwrap()?;
+    }
+    Ok(n)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_loss_of_power_takes_away_what_was_acknowledged() {
+    let work = work("power_loss", LEASE).await;
+    assert!(work.erased.as_ref().is_some_and(|(_, seqs)| seqs.len() > N_APPENDS));
+    let n_images = rounds().scale(N_IMAGES);
+    let n = open_images(work, n_images, "power_loss_image").await.unwrap_or_else(|e| panic!("{e}"));
+    println!("{n} images of a lost power were opened, nothing was lost");
+}
+
+/// The proof that the test above can fail: without syncs, the same images lose what was answered.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_syncs_the_same_images_show_a_loss() {
+    let work = work("power_loss_unsynced", &format!("{LEASE}durability = 'process'\n")).await;
+    let wrong = open_images(work, 200, "power_loss_unsynced_image").await.unwrap_err();
+    assert!(wrong.contains("was acknowledged"), "{wrong}");
+}
