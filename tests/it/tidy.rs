@@ -3,6 +3,7 @@
 //! Rules are functions from a file's path and text to findings; `tests` below shows each of them
 //! failing. What a compiler or clippy can say is left to them (`Cargo.toml`, `clippy.toml`).
 
+mod browser;
 mod rules;
 mod source;
 
@@ -51,7 +52,8 @@ fn assert_tidy(findings: &[Finding]) {
 fn every_file_keeps_the_house_rules() {
     let files = tree();
     assert!(files.len() > 20, "the tree was found");
-    assert_tidy(&files.iter().flat_map(rules::of_one_file).collect::<Vec<_>>());
+    let of_one_file = |file| rules::of_one_file(file).into_iter().chain(browser::of_one_file(file));
+    assert_tidy(&files.iter().flat_map(of_one_file).collect::<Vec<_>>());
 }
 
 #[test]

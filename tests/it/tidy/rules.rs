@@ -77,7 +77,7 @@ impl fmt::Display for Finding {
     }
 }
 
-fn finding(file: &SourceFile, line: usize, what: impl Into<String>) -> Finding {
+pub(super) fn finding(file: &SourceFile, line: usize, what: impl Into<String>) -> Finding {
     Finding { path: file.path.clone(), line, what: what.into() }
 }
 
