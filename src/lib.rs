@@ -6,6 +6,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod http;
+mod inspect;
 pub mod log;
 pub mod projector;
 pub mod provider;

@@ -53,6 +53,15 @@ pub const LIST_LIMIT_DEFAULT: usize = 50;
 /// Events in one page of `GET …/events`.
 pub const EVENTS_LIMIT_MAX: usize = 1_000;
 
+/// Looks into the log for the inspector at once; each is on a thread for a fraction of a second.
+pub const LOOKS_MAX: usize = 4;
+
+/// Payload bytes of the events that one look finds, after which it ends.
+pub const LOOK_BYTES_MAX: usize = 4 << 20;
+
+/// Items in one page of a turn's time line.
+pub const TIMELINE_ITEMS_MAX: usize = 1_000;
+
 /// Chats that one combined feed may name.
 pub const FEED_CHATS_MAX: usize = 1_000;
 

@@ -106,16 +106,6 @@ pub(crate) fn count_text(n: u64) -> String {
     text
 }
 
-/// A length of time as a person reads it: `340 ms`, `3.1 s`, `4 min 10 s`.
-pub(crate) fn duration_text(ms: u64) -> String {
-    match ms {
-        0..1_000 => format!("{ms} ms"),
-        1_000..60_000 => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),
-        60_000..3_600_000 => format!("{} min {} s", ms / 60_000, ms % 60_000 / 1_000),
-        _ => format!("{} h {} min", ms / 3_600_000, ms % 3_600_000 / 60_000),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -130,10 +120,5 @@ mod tests {
             [count_text(7), count_text(48_213), count_text(1_000_000)],
             ["7", "48 213", "1 000 000"]
         );
-        assert_eq!(
-            [duration_text(340), duration_text(3_190), duration_text(250_000)],
-            ["340 ms", "3.1 s", "4 min 10 s"]
-        );
-        assert_eq!(duration_text(7_260_000), "2 h 1 min");
     }
 }

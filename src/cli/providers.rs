@@ -10,10 +10,11 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use super::exit::Exit;
-use super::output::{Format, Out, duration_text};
+use super::output::{Format, Out};
 use super::serve::secret;
 use crate::clock::monotonic;
 use crate::config::Config;
+use crate::inspect::duration_text;
 
 /// List the providers of a configuration, and try them
 ///

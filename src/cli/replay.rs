@@ -9,8 +9,9 @@ use scrollback_schema::event::{Event, ToolEvent};
 use scrollback_schema::{Body, ChatId, Millis, Recorded, wire};
 
 use super::exit::Exit;
-use super::output::{Format, Out, duration_text, say};
+use super::output::{Format, Out, say};
 use super::range::{SeqRange, Speed};
+use crate::inspect::duration_text;
 use crate::log::offline::OfflineLog;
 use crate::log::{PageLimits, Scope};
 

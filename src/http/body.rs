@@ -77,6 +77,12 @@ impl<'a> Fields<'a> {
         Ok(self.int(name, 0..=Seq::MAX.get())?.and_then(Seq::new))
     }
 
+    /// True or false.
+    pub(crate) fn flag(&self, name: &str) -> Result<Option<bool>, Problem> {
+        let Some(json) = self.raw(name) else { return Ok(None) };
+        serde_json::from_str(json).map(Some).map_err(|_| bad(name, "true or false"))
+    }
+
     /// One of a few words.
     pub(crate) fn word<'w>(
         &self,

@@ -8,7 +8,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value};
 
-use scrollback_schema::{ChatId, MessageId, Seq};
+use scrollback_schema::{ChatId, MessageId, Seq, TurnId};
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $variant:ident $name:literal $status:literal $retry:ident $title:literal;)+)
@@ -83,6 +83,12 @@ codes! {
     ChatDeleted "chat_deleted" 410 never "Chat was deleted";
     /// The chat has no such message, or had none at that position.
     MessageNotFound "message_not_found" 404 never "No such message";
+    /// The chat has no such turn.
+    TurnNotFound "turn_not_found" 404 never "No such turn";
+    /// No projection has this name.
+    ProjectionNotFound "projection_not_found" 404 never "No such projection";
+    /// A rebuild or a check runs already.
+    RebuildRunning "rebuild_running" 409 retry "Rebuild is running";
     /// The chat id is taken.
     ChatExists "chat_exists" 409 never "Chat exists already";
     /// A turn is open in the chat.
@@ -198,6 +204,12 @@ impl Problem {
         Problem::new(Code::MessageNotFound, detail)
             .with("chat_id", chat.as_str())
             .with("message_id", message.as_str())
+    }
+
+    /// There is no such turn.
+    pub fn turn_not_found(turn: &TurnId) -> Problem {
+        Problem::new(Code::TurnNotFound, format!("there is no turn {turn}"))
+            .with("turn_id", turn.as_str())
     }
 
     /// A position that is not written yet: nobody waits for it in silence.

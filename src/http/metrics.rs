@@ -176,6 +176,16 @@ impl Metrics {
         text
     }
 
+    /// Streams that are open.
+    pub(crate) fn n_readers(&self) -> i64 {
+        self.readers.get()
+    }
+
+    /// Events that were committed since the server started.
+    pub(crate) fn n_events(&self) -> u64 {
+        self.events.get()
+    }
+
     /// Counts a stream for as long as the guard lives.
     pub(crate) fn reader(self: &Arc<Metrics>) -> Reader {
         self.readers.inc();

@@ -6,7 +6,8 @@
 //! Reading order: [`App`] is what handlers share; `request`, `body` and `answer` are how a call is
 //! read and answered, `error` and `refused` how it fails; then the resources; `stream`, `replay`,
 //! `sse` and `takeover` are the way of an event to a reader; `ai_sdk` is all of it for clients of
-//! the Vercel AI SDK; `pages` is what a browser loads; `serve` is the socket.
+//! the Vercel AI SDK; `log`, `look`, `timeline` and `projections` let somebody look into all this;
+//! `pages` is what a browser loads; `serve` is the socket.
 
 mod ai_sdk;
 mod answer;
@@ -18,10 +19,14 @@ mod error;
 mod events;
 mod fork;
 mod health;
+mod log;
+mod look;
 mod messages;
 mod metrics;
 mod openapi;
 mod pages;
+mod projections;
+mod providers;
 mod queue;
 mod refused;
 mod replay;
@@ -33,6 +38,7 @@ mod sse;
 mod status;
 mod stream;
 mod takeover;
+mod timeline;
 mod turns;
 
 use std::sync::Arc;
@@ -53,6 +59,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::log::Log;
 use crate::projector::Projector;
+use crate::projector::rebuild::Rebuilds;
 use crate::provider::Providers;
 use crate::read_model::ReadModel;
 use crate::turn::{Schedules, TurnParts, Turns};
@@ -84,6 +91,8 @@ struct Shared {
     read_model: ReadModel,
     turns: Turns,
     schedules: Schedules,
+    looks: look::Looks,
+    rebuilds: Rebuilds,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -103,7 +112,9 @@ impl App {
         });
         let schedules = Schedules::new(turns.clone());
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        App(Arc::new(Shared { parts, read_model, turns, schedules, stop, tasks }))
+        let rebuilds = Rebuilds::new(parts.log.dir(), stop.clone());
+        let looks = look::Looks::default();
+        App(Arc::new(Shared { parts, read_model, turns, schedules, looks, rebuilds, stop, tasks }))
     }
 
     /// The turns that this server runs; whoever serves resumes them before, and closes them after.
@@ -131,6 +142,14 @@ impl App {
 
     pub(crate) fn read_model(&self) -> &ReadModel {
         &self.0.read_model
+    }
+
+    pub(crate) fn rebuilds(&self) -> &Rebuilds {
+        &self.0.rebuilds
+    }
+
+    pub(crate) fn providers(&self) -> &Providers {
+        &self.0.parts.providers
     }
 
     pub(crate) fn config(&self) -> &Config {
@@ -220,6 +239,13 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(ai_sdk::ai_sdk_resume))
         .routes(routes!(ai_sdk::ai_sdk_stop))
         .routes(routes!(ai_sdk::ai_sdk_messages))
+        .routes(routes!(timeline::get_turn))
+        .routes(routes!(log::get_log))
+        .routes(routes!(log::list_log_events))
+        .routes(routes!(log::get_log_event))
+        .routes(routes!(projections::list_projections))
+        .routes(routes!(projections::rebuild_projection))
+        .routes(routes!(providers::list_providers))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(health::metrics))

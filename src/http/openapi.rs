@@ -115,7 +115,9 @@ fn complete(path: &str, method: &str, operation: &mut Map<String, Value>) {
 
 /// Whether the operation appends under a client's key.
 fn takes_key(path: &str, method: &str, id: &str) -> bool {
-    path.starts_with("/v1/") && method != "get" && id != "take_lease"
+    path.starts_with("/v1/")
+        && method != "get"
+        && !["take_lease", "rebuild_projection"].contains(&id)
 }
 
 /// The problems of an operation, by status.
@@ -133,7 +135,8 @@ fn problems(
         return BTreeMap::new();
     }
     codes.extend([ReadFailed, Internal]);
-    if path.contains('{') || path.starts_with("/v1/schedules") {
+    let is_of_a_chat = path.starts_with("/v1/chats/{") || path.starts_with("/api/chat/{");
+    if is_of_a_chat || path.starts_with("/v1/schedules") {
         codes.extend([BadId, ChatDeleted]);
         // A page of the AI SDK asks for a chat before its first message makes it.
         if !matches!(id, "ai_sdk_resume" | "ai_sdk_messages") {
@@ -153,6 +156,7 @@ fn problems(
         codes.extend([BadIdempotencyKey, IdempotencyKeyReused]);
     }
     match method {
+        _ if id == "rebuild_projection" => codes.push(ShuttingDown),
         "get" => codes.extend([LogDamaged, ViewFailed, ViewUnavailable]),
         _ => codes.extend([EventTooLarge, ShuttingDown, LogStopped, OutcomeUnknown, StorageFailed]),
     }
@@ -226,6 +230,10 @@ fn problems_of(id: &str) -> &'static [Code] {
         "list_messages" | "list_events" => &[PositionAhead],
         "get_message" => &[PositionAhead, MessageNotFound],
         "stream_all" => &[BadId],
+        "get_turn" => &[PositionAhead, TurnNotFound],
+        "list_log_events" => &[BadId, PositionAhead, ChatNotFound, TurnNotFound],
+        "get_log_event" => &[BadCursor, PositionAhead],
+        "rebuild_projection" => &[ProjectionNotFound, RebuildRunning],
         _ => &[],
     }
 }

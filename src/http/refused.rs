@@ -4,9 +4,12 @@ use scrollback_schema::wire::{self, WireError};
 
 use super::body::{bad, missing};
 use super::error::{Code, Problem};
+use crate::inspect::PlanError;
+use crate::log::offline::OfflineError;
 use crate::log::turn_guard::{Reason, Space};
 use crate::log::{AppendError, ReadError, Refusal};
 use crate::projector::SourceError;
+use crate::projector::rebuild::StartRebuildError;
 use crate::read_model::ReadModelError;
 use crate::turn::{ScheduleError, TurnsError};
 
@@ -97,6 +100,38 @@ impl From<ReadError> for Problem {
                 Problem::fault(Code::LogDamaged, &detail, &error)
             }
             _ => Problem::fault(Code::ReadFailed, READ_FAILED, &error),
+        }
+    }
+}
+
+impl From<OfflineError> for Problem {
+    fn from(error: OfflineError) -> Problem {
+        match error {
+            OfflineError::Read(error) => error.into(),
+            error => Problem::fault(Code::ReadFailed, READ_FAILED, &error),
+        }
+    }
+}
+
+impl From<PlanError> for Problem {
+    fn from(error: PlanError) -> Problem {
+        match error {
+            PlanError::NoChat(chat) => Problem::chat_not_found(&chat),
+            PlanError::NoTurn(turn) => Problem::turn_not_found(&turn),
+            PlanError::Offline(error) => error.into(),
+        }
+    }
+}
+
+impl From<StartRebuildError> for Problem {
+    fn from(error: StartRebuildError) -> Problem {
+        let detail = error.to_string();
+        match error {
+            StartRebuildError::Unknown { .. } => Problem::new(Code::ProjectionNotFound, detail),
+            StartRebuildError::Running { projection } => {
+                Problem::new(Code::RebuildRunning, detail).with("projection", projection)
+            }
+            StartRebuildError::Thread { .. } => Problem::fault(Code::Internal, INTERNAL, &error),
         }
     }
 }

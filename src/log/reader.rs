@@ -21,6 +21,7 @@ const NAMES_MAX: usize = 65_536;
 const RUNS_MAX: usize = 4_096;
 
 const ROWS_FROM: &str = include_str!("sql/rows_from.sql");
+const ROWS_BACK: &str = include_str!("sql/rows_back.sql");
 
 /// Reads pages over one connection, remembering names from page to page.
 #[derive(Debug, Default)]
@@ -73,6 +74,28 @@ pub(crate) fn rows_after<E: From<rusqlite::Error>>(
             continue;
         }
         if f(row)? == Flow::Stop {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Calls `f` with the row that holds `until`, and then with each before it, until it says stop.
+///
+/// One read transaction; `f` must not wait for anybody.
+///
+/// # Errors
+///
+/// SQLite's, or `f`'s.
+pub(crate) fn rows_back<E: From<rusqlite::Error>>(
+    db: &Connection,
+    until: Seq,
+    mut f: impl FnMut(Row) -> Result<Flow, E>,
+) -> Result<(), E> {
+    let mut statement = db.prepare_cached(ROWS_BACK)?;
+    let mut rows = statement.query([until.as_i64()])?;
+    while let Some(row) = rows.next()? {
+        if f(Row::from_sql(row)?)? == Flow::Stop {
             break;
         }
     }

@@ -59,7 +59,8 @@ pub(crate) use view::{LiveFile, View};
 
 use crate::clock::Clock;
 use crate::log::Log;
-use names::{Names, VIEWS_DIR, remove_db};
+pub(crate) use names::VIEWS_DIR;
+use names::{Names, remove_db};
 use worker::{Context, WorkError, Worker};
 
 /// How long workers linger after the log has grown, so that a busy row is written once for many

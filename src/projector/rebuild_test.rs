@@ -218,3 +218,19 @@ async fn two_rebuilds_at_a_time_are_refused() {
     rebuild(dir.path(), &only("chats"), &second).unwrap();
     assert!(refused.load(Ordering::SeqCst) > 0);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rebuild_that_is_stopped_is_gone_on_with() {
+    let fixture = recorded().await;
+    let dir = fixture.close().await;
+    let options = RebuildOptions { ..with_page(7) };
+    let stop = |_: Progress| options.stop.cancel();
+    let stopped = rebuild(dir.path(), &options, &stop);
+    assert!(matches!(stopped, Err(RebuildError::Stopped)), "{stopped:?}");
+    let options = RebuildOptions { ..with_page(7) };
+    let stop = |_: Progress| options.stop.cancel();
+    let stopped = check(dir.path(), &options, &stop);
+    assert!(matches!(stopped, Err(RebuildError::Stopped)), "{stopped:?}");
+    rebuild(dir.path(), &RebuildOptions::default(), &quiet).unwrap();
+    assert_eq!(check(dir.path(), &RebuildOptions::default(), &quiet).unwrap(), None);
+}

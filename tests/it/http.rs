@@ -5,9 +5,11 @@
 mod ai_sdk;
 pub(crate) mod api;
 mod chats;
+mod look;
 mod openapi;
 mod pages;
 mod problems;
+mod projections;
 mod short_way;
 mod streams;
 mod turns;

@@ -9,7 +9,8 @@ use anstyle::{AnsiColor, Style};
 use scrollback_schema::event::{Plan, ToolEvent, TurnError, Usage};
 use scrollback_schema::{ErrorCode, Event};
 
-use crate::cli::output::{Out, duration_text};
+use crate::cli::output::Out;
+use crate::inspect::duration_text;
 
 const DIM: Style = Style::new().dimmed();
 const BOLD: Style = Style::new().bold();

@@ -8,10 +8,12 @@ use scrollback_projections::chat::Chat;
 use scrollback_schema::Seq;
 
 use super::folded::{self, Folded, Order, kinds_of_chats};
-use super::{Stretch, Visit, walk};
+use super::{Visit, walk};
 use crate::cli::exit::Exit;
 use crate::cli::output::{Format, Out, progress};
-use crate::cli::preview::{day_text, quoted, short_id};
+use crate::cli::preview::{day_text, short_id};
+use crate::inspect::Stretch;
+use crate::inspect::quoted;
 use crate::log::offline::OfflineLog;
 use crate::log::{Scope, Section};
 

@@ -1,28 +1,22 @@
 //! `inspect events`: one event a line.
 
-use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
 use clap::Args;
 use scrollback_schema::{Recorded, Seq, wire};
 
-use super::filter::{Filter, Plan};
-use super::{Stretch, Visit, walk};
+use super::filter::Filter;
+use super::{Visit, walk};
 use crate::cli::exit::Exit;
 use crate::cli::output::{Format, Out};
 use crate::cli::preview::{Extent, Lines};
+use crate::inspect::{Plan, last_events};
 use crate::log::Section;
 use crate::log::offline::OfflineLog;
 
 /// Between two looks at the head of a log that is followed.
 const FOLLOW_EVERY: Duration = Duration::from_millis(100);
-
-/// Seqs of the first window on the way back from the end of the log.
-pub(super) const WINDOW_MIN: u64 = 4_096;
-
-/// Seqs of the largest window: what is found in it is a fraction of a second's walk.
-const WINDOW_MAX: u64 = 1 << 20;
 
 /// List events, one a line: seq, time, chat, turn or message, kind, text
 ///
@@ -87,47 +81,6 @@ pub(super) fn run(
         }
     }
     Ok(Exit::Ok)
-}
-
-/// The last `n` events that are wanted, found from the end of the log backwards.
-pub(super) fn last_events(
-    log: &mut OfflineLog,
-    plan: &Plan,
-    n: usize,
-) -> anyhow::Result<VecDeque<Recorded>> {
-    let (mut found, mut until) = (VecDeque::new(), plan.stretch.until);
-    // What was written last is likely near: the windows double on the way back.
-    let mut n_seqs = WINDOW_MIN;
-    while until > plan.stretch.after && found.len() < n {
-        let after = Seq::new(until.get().saturating_sub(n_seqs)).unwrap_or_default();
-        let after = after.max(plan.stretch.after);
-        let mut window = Kept { plan, n: n - found.len(), events: VecDeque::new() };
-        let stretch = Stretch { after, until, ..plan.stretch.clone() };
-        let _ = walk(log, &stretch, &mut window)?;
-        window.events.append(&mut found);
-        (found, until) = (window.events, after);
-        n_seqs = (n_seqs * 2).min(WINDOW_MAX);
-    }
-    Ok(found)
-}
-
-/// Keeps the last events that are wanted.
-struct Kept<'a> {
-    plan: &'a Plan,
-    n: usize,
-    events: VecDeque<Recorded>,
-}
-
-impl Visit for Kept<'_> {
-    fn event(&mut self, section: &Section, index: usize) -> anyhow::Result<ControlFlow<()>> {
-        if let Some(event) = self.plan.wanted(section, index)? {
-            if self.events.len() == self.n {
-                self.events.pop_front();
-            }
-            self.events.push_back(event);
-        }
-        Ok(ControlFlow::Continue(()))
-    }
 }
 
 pub(super) fn print_stretch(

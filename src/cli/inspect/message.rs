@@ -11,9 +11,9 @@ use scrollback_schema::{ChatId, MessageId, Recorded, Seq};
 use super::filter::Filter;
 use super::{fold, walk};
 use crate::cli::exit::Exit;
-use crate::cli::output::{Format, Out, duration_text, say};
-use crate::cli::preview::quoted;
+use crate::cli::output::{Format, Out, say};
 use crate::cli::range::SeqRange;
+use crate::inspect::{duration_text, quoted};
 use crate::log::offline::OfflineLog;
 use crate::log::{Scope, Section};
 

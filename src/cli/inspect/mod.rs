@@ -8,30 +8,26 @@ mod events;
 mod filter;
 mod folded;
 mod message;
-mod sieve;
 mod state;
 mod stats;
 mod turn;
 
 #[cfg(test)]
-mod sieve_test;
-#[cfg(test)]
 mod walk_test;
 
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::Arc;
 
 use clap::Subcommand;
 use scrollback_projections::message::Message;
 use scrollback_schema::batch::SectionView;
 use scrollback_schema::{Recorded, Seq};
-use sieve::Sieve;
 
 use super::exit::Exit;
 use super::output::{Out, say};
+use crate::inspect::{Stretch, quoted};
 use crate::log::offline::OfflineLog;
-use crate::log::{PageLimits, Scope, Section};
+use crate::log::{PageLimits, Section};
 
 /// Look into the log, offline or beside a running server; never writes
 ///
@@ -67,27 +63,6 @@ pub(super) fn run(data: &Path, args: &Inspect, out: &mut Out) -> anyhow::Result<
         Inspect::Turn(args) => turn::run(&mut log, head, args, out),
         Inspect::Stats(args) => stats::run(&mut log, head, args, out),
         Inspect::State(args) => state::run(&mut log, head, args, out),
-    }
-}
-
-/// What a walk over a part of the log goes over.
-#[derive(Debug, Clone)]
-pub(super) struct Stretch {
-    pub(super) scope: Scope,
-    /// Stored numbers of kinds; all if none is named. What is near one of them is visited too.
-    pub(super) kinds: Vec<u16>,
-    /// What the text of an event has to contain. What is near one that does is visited too.
-    sieve: Option<Arc<Sieve>>,
-    pub(super) after: Seq,
-    pub(super) until: Seq,
-}
-
-impl Stretch {
-    /// Whether an event of the section can be one that is wanted, as far as its bytes tell.
-    fn may_want(&self, section: &SectionView<'_>) -> bool {
-        let has_kind = self.kinds.is_empty()
-            || section.events().any(|(head, _)| self.kinds.contains(&head.kind));
-        has_kind && self.sieve.as_ref().is_none_or(|sieve| sieve.lets_through(section))
     }
 }
 
@@ -146,7 +121,7 @@ fn fold<P: scrollback_projections::Projection>(
 /// The beginning of a message's text on one line.
 fn opening_words(message: &Message, n_chars: usize) -> String {
     let text = message.content_text().to_string();
-    super::preview::quoted(&text, n_chars)
+    quoted(&text, n_chars)
 }
 
 /// Prints rows under their heads, columns aligned; the last column is as long as it is.

@@ -16,10 +16,11 @@ use super::chats::{self, HEADS};
 use super::filter::find_chat;
 use super::folded::{self, Folded, Order};
 use super::message::fold_message;
-use super::{Stretch, Visit, opening_words, walk};
+use super::{Visit, opening_words, walk};
 use crate::cli::exit::Exit;
 use crate::cli::output::{Format, Out, progress};
 use crate::cli::preview::short_id;
+use crate::inspect::Stretch;
 use crate::log::offline::OfflineLog;
 use crate::log::{Scope, Section};
 

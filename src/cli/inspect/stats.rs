@@ -8,10 +8,11 @@ use clap::Args;
 use scrollback_schema::{Kind, Millis, Seq};
 use serde_json::json;
 
-use super::{Stretch, table, walk};
+use super::{table, walk};
 use crate::cli::exit::Exit;
 use crate::cli::output::{Format, Out, bytes_text, count_text, progress, say};
-use crate::cli::preview::kind_name;
+use crate::inspect::Stretch;
+use crate::inspect::kind_name;
 use crate::log::offline::OfflineLog;
 use crate::log::{Scope, Section};
 use crate::projector::{Parked, parked_offline};

@@ -9,13 +9,14 @@ use scrollback_schema::batch::SectionView;
 use scrollback_schema::event::{ChatCreated, ChatViewed, Custom, UserText};
 use scrollback_schema::{ChatId, Event, Kind, MessageId, NewEvent, Seq};
 
-use super::events::{self, Printer, last_events, print_stretch};
+use super::events::{Printer, print_stretch};
 use super::filter::Filter;
 use crate::cli::output::{Format, Out};
 use crate::cli::preview::{Extent, Lines};
 use crate::clock::Clock;
+use crate::inspect::last_events;
 use crate::log::offline::OfflineLog;
-use crate::log::{Append, Log, LogOptions, Scope};
+use crate::log::{Append, Log, LogOptions, PageLimits, Scope};
 
 /// Writes as they come: one a flush.
 #[derive(Debug, Default, Clone)]
@@ -115,7 +116,8 @@ fn the_last_events_are_those_at_the_end_of_all() {
             assert_eq!(last, all[all.len().saturating_sub(n)..], "the last {n}");
         }
     }
-    assert!(events::WINDOW_MIN < head.get() / 2, "more than one window was gone over");
+    let n_page = PageLimits::default().events as u64;
+    assert!(n_page < head.get() / 2, "more than one page was gone over");
 }
 
 #[test]

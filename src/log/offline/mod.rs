@@ -2,22 +2,26 @@
 //!
 //! Nothing is ever written: not a byte of the files, and no file beside them. Reads are short
 //! transactions, page by page, so that a running server's checkpoints are never held up. What is
-//! read has the same form as the server's own reads. Looking ids up is in `find`.
+//! read has the same form as the server's own reads. Looking ids up is in `find`, reading pages in
+//! `pages`, an event as it is stored in `stored`.
 
 mod find;
+mod pages;
+mod stored;
 
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use rusqlite::{Connection, OptionalExtension};
-use scrollback_schema::batch::SectionView;
 use scrollback_schema::{Millis, Seq};
 
 pub use find::{FoundMessage, FoundTurn};
+pub use pages::PageBack;
+pub use stored::{Batch, StoredForm};
 
-use super::reader::{self, Flow, Names};
-use super::{Page, PageLimits, ReadError, Scope};
+use super::ReadError;
+use super::reader::Names;
 use crate::sqlite::{OfflineMode, OpenDbError, copy_database, open_log_offline};
 
 /// Why a directory's log cannot be read.
@@ -110,9 +114,6 @@ struct Stamp {
     modified: Option<SystemTime>,
 }
 
-/// Bytes of rows that one read transaction walks over at most: some milliseconds.
-const SCAN_BYTES_MAX: usize = 4 << 20;
-
 /// A log that is only read.
 #[derive(Debug)]
 pub struct OfflineLog {
@@ -130,7 +131,20 @@ impl OfflineLog {
     ///
     /// [`OfflineError`]; nothing was written in any case.
     pub fn open(dir: &Path) -> Result<OfflineLog, OfflineError> {
-        let stamp = stamp(dir)?;
+        OfflineLog::open_as(dir, stamp(dir)?)
+    }
+
+    /// Opens the log of a data directory that a running server, this one, keeps open.
+    ///
+    /// # Errors
+    ///
+    /// [`OfflineError`]; nothing was written in any case.
+    pub(crate) fn beside_server(dir: &Path) -> Result<OfflineLog, OfflineError> {
+        // What the WAL's length says about a file at rest does not matter here.
+        OfflineLog::open_as(dir, Stamp { mode: OfflineMode::Beside, n_bytes: 0, modified: None })
+    }
+
+    fn open_as(dir: &Path, stamp: Stamp) -> Result<OfflineLog, OfflineError> {
         let path = dir.join("log.db");
         let db = open_log_offline(&path, stamp.mode).map_err(|error| damage(&path, error))?;
         if schema_version(&db)? == 0 {
@@ -167,76 +181,6 @@ impl OfflineLog {
     /// [`OfflineError`] if it cannot be read.
     pub fn head(&mut self) -> Result<Seq, OfflineError> {
         self.read(|db, _| Ok(head_of(db)?))
-    }
-
-    /// Reads a page: everything of the scope in (`after`, `page.through`].
-    ///
-    /// A page also ends after a few megabytes of rows that hold nothing of the scope.
-    ///
-    /// # Errors
-    ///
-    /// [`OfflineError`] if it cannot be read.
-    pub fn page(
-        &mut self,
-        scope: &Scope,
-        after: Seq,
-        until: Seq,
-        limits: PageLimits,
-    ) -> Result<Page, OfflineError> {
-        self.page_where(scope, after, until, limits, &|_| true)
-    }
-
-    /// Reads a page of those sections that are asked for. The others cost their walk, and are
-    /// neither named nor held.
-    ///
-    /// # Errors
-    ///
-    /// [`OfflineError`] if it cannot be read.
-    pub fn page_where(
-        &mut self,
-        scope: &Scope,
-        after: Seq,
-        until: Seq,
-        limits: PageLimits,
-        is_asked_for: &dyn Fn(&SectionView<'_>) -> bool,
-    ) -> Result<Page, OfflineError> {
-        let is_wanted = |chat: Seq| match scope {
-            Scope::All => true,
-            Scope::Chat(only) => *only == chat,
-            Scope::Chats(chats) => chats.contains(&chat),
-        };
-        // No event of a chat stands before its chat_created.
-        let begin = match scope {
-            Scope::All => after,
-            Scope::Chat(chat) => after.max(chat.prev()),
-            Scope::Chats(chats) => after.max(chats.iter().min().map_or(after, |chat| chat.prev())),
-        };
-        self.read(|db, names| {
-            let mut page = Page { sections: Vec::new(), through: until };
-            let (mut filled, mut n_bytes) = (limits.start(), 0);
-            reader::rows_after::<ReadError>(db, begin, |row| {
-                if row.head.first_seq > until {
-                    return Ok(Flow::Stop);
-                }
-                if filled.is_full() || n_bytes >= SCAN_BYTES_MAX {
-                    page.through = row.head.first_seq.prev();
-                    return Ok(Flow::Stop);
-                }
-                n_bytes += row.records.len();
-                let wanted = |section: &SectionView<'_>, first: Seq, last: Seq| {
-                    is_wanted(section.head.chat)
-                        && last > after
-                        && first <= until
-                        && is_asked_for(section)
-                };
-                names.sections_of(db, &row, wanted, |section| {
-                    filled.add(&section);
-                    page.sections.push(section);
-                })?;
-                Ok(Flow::Go)
-            })?;
-            Ok(page)
-        })
     }
 
     /// The seq before the first event that was committed at `at` or later.

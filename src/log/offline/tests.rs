@@ -7,7 +7,7 @@ use scrollback_schema::{ChatId, Event, MessageId, NewEvent};
 
 use super::*;
 use crate::clock::Clock;
-use crate::log::{Append, Log, LogOptions};
+use crate::log::{Append, Log, LogOptions, PageLimits, Scope};
 
 fn seq(n: u64) -> Seq {
     Seq::new(n).unwrap()

@@ -1,5 +1,6 @@
 //! Folding a log into files that nobody reads yet.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -101,7 +102,7 @@ pub(super) fn run(
     source: &dyn Source,
     until: Seq,
     page: PageLimits,
-    report: &dyn Fn(Seq),
+    report: &dyn Fn(Seq) -> ControlFlow<()>,
 ) -> Result<(), Stopped> {
     let mut through = builders.iter().map(Builder::checkpoint).min().unwrap_or(until);
     let mut unsaved_bytes = 0;
@@ -127,7 +128,9 @@ pub(super) fn run(
             commit(builders, through)?;
             unsaved_bytes = 0;
         }
-        report(through);
+        if report(through).is_break() {
+            return Err(Stopped::Failed(RebuildError::Stopped));
+        }
     }
     commit(builders, until)
 }

@@ -16,6 +16,9 @@ use crate::projector::names::{Names, remove_db};
 use crate::projector::store::StoreError;
 use crate::sqlite;
 
+/// Rows that are compared between two looks whether to stop.
+const ROWS_UNWATCHED_MAX: u32 = 4_096;
+
 /// Bytes of a key that are shown.
 const KEY_BYTES_MAX: usize = 160;
 
@@ -82,7 +85,10 @@ fn fold_and_compare(
     let no_view = || RebuildError::NoView { projection: description.name };
     let source = job.source()?;
     let mut builders = [Builder::resume(scratch, description, &source)?];
-    let report = |through: Seq, head: Seq| (job.on_progress)(super::Progress { through, head });
+    let report = |through: Seq, head: Seq| {
+        (job.on_progress)(super::Progress { through, head });
+        job.go_on()
+    };
     // Twice: first far, then the rest within the transaction in which the live view is read, so
     // that it stands still no longer than it must.
     let fold = |builders: &mut [Builder], until: Seq| {
@@ -107,7 +113,10 @@ fn fold_and_compare(
     let state = read_state(&live).map_err(|_| no_view())?;
     fold(&mut builders, state.checkpoint)?;
     let [builder] = &builders;
-    let found = compare(&live, builder.db()).map_err(failed)?;
+    let is_stopped = || job.go_on().is_break();
+    let Compared::Whole(found) = compare(&live, builder.db(), &is_stopped).map_err(failed)? else {
+        return Err(RebuildError::Stopped);
+    };
     Ok(found.map(|(table, key, what)| Difference {
         projection: description.name,
         table,
@@ -127,8 +136,20 @@ fn open_live(job: &Job<'_>, description: Description) -> Result<Connection, Rebu
 
 type Found = (String, String, What);
 
+/// How far two views were compared.
+enum Compared {
+    /// To the end or to the first difference.
+    Whole(Option<Found>),
+    /// No further than to where it was stopped.
+    Stopped,
+}
+
 /// The first row of any table that is not the same in both.
-fn compare(live: &Connection, rebuilt: &Connection) -> Result<Option<Found>, StoreError> {
+fn compare(
+    live: &Connection,
+    rebuilt: &Connection,
+    is_stopped: &dyn Fn() -> bool,
+) -> Result<Compared, StoreError> {
     for query in queries(rebuilt)? {
         if let Some(indexed) = &query.terms_of {
             // The index of a full text has no rows of its own; this shows its terms as rows.
@@ -141,11 +162,13 @@ fn compare(live: &Connection, rebuilt: &Connection) -> Result<Option<Found>, Sto
         }
         let (mut left, mut right) = (live.prepare(&query.sql)?, rebuilt.prepare(&query.sql)?);
         let (left, right) = (left.query([])?, right.query([])?);
-        if let Some((key, what)) = first_difference(left, right, &query)? {
-            return Ok(Some((query.table, key, what)));
+        let mut is_stopped = stops_every(ROWS_UNWATCHED_MAX, is_stopped);
+        match first_difference(left, right, &query, &mut is_stopped)? {
+            Compared::Whole(None) => {}
+            ended => return Ok(ended),
         }
     }
-    Ok(None)
+    Ok(Compared::Whole(None))
 }
 
 /// How the rows of a table are read, in the order of their key.
@@ -205,12 +228,17 @@ fn first_difference(
     mut live: Rows<'_>,
     mut rebuilt: Rows<'_>,
     query: &Query,
-) -> Result<Option<(String, What)>, StoreError> {
+    is_stopped: &mut dyn FnMut() -> bool,
+) -> Result<Compared, StoreError> {
+    let found = |key, what| Ok(Compared::Whole(Some((query.table.clone(), key, what))));
     loop {
+        if is_stopped() {
+            return Ok(Compared::Stopped);
+        }
         let (left, right) = match (live.next()?, rebuilt.next()?) {
-            (None, None) => return Ok(None),
-            (Some(left), None) => return Ok(Some((key(left, query)?, What::TooMany))),
-            (None, Some(right)) => return Ok(Some((key(right, query)?, What::Missing))),
+            (None, None) => return Ok(Compared::Whole(None)),
+            (Some(left), None) => return found(key(left, query)?, What::TooMany),
+            (None, Some(right)) => return found(key(right, query)?, What::Missing),
             (Some(left), Some(right)) => (left, right),
         };
         for index in 0..query.columns.len() {
@@ -218,13 +246,25 @@ fn first_difference(
             if a == b {
                 continue;
             }
-            return Ok(Some(if index >= query.n_key {
-                (key(left, query)?, What::Column(query.columns[index].clone()))
+            return if index >= query.n_key {
+                found(key(left, query)?, What::Column(query.columns[index].clone()))
             } else if order(a, b) == Ordering::Less {
-                (key(left, query)?, What::TooMany)
+                found(key(left, query)?, What::TooMany)
             } else {
-                (key(right, query)?, What::Missing)
-            }));
+                found(key(right, query)?, What::Missing)
+            };
+        }
+    }
+}
+
+/// Asks once every so many times.
+fn stops_every<'a>(n: u32, is_stopped: &'a dyn Fn() -> bool) -> impl FnMut() -> bool + 'a {
+    let mut left = n;
+    move || {
+        left -= 1;
+        left == 0 && {
+            left = n;
+            is_stopped()
         }
     }
 }

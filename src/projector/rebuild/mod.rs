@@ -7,11 +7,13 @@
 //!
 //! A rebuild reads the log and never writes it. Two at a time are kept apart by `rebuild.lock`.
 
+mod asked;
 mod build;
 mod check;
 mod give;
 
 use std::fs::File;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,8 +21,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use scrollback_projections::search::Search;
 use scrollback_projections::{ALL, Description, Projection};
 use scrollback_schema::Seq;
+use tokio_util::sync::CancellationToken;
 
-pub use check::Difference;
+pub use asked::{AskedRebuild, Rebuilds, Stage, StartRebuildError, Task};
+pub use check::{Difference, What};
 
 use super::names::Names;
 use super::source::{PAGE, Source, SourceError};
@@ -43,11 +47,13 @@ pub struct RebuildOptions {
     pub projections: Vec<String>,
     /// The bounds of the pages that are read; what comes out does not depend on them.
     pub page: PageLimits,
+    /// Ends it early: what was written so far is gone on with by the next rebuild.
+    pub stop: CancellationToken,
 }
 
 impl Default for RebuildOptions {
     fn default() -> Self {
-        RebuildOptions { projections: Vec::new(), page: PAGE }
+        RebuildOptions { projections: Vec::new(), page: PAGE, stop: CancellationToken::new() }
     }
 }
 
@@ -117,6 +123,9 @@ pub enum RebuildError {
         #[source]
         source: std::io::Error,
     },
+    /// Whoever asked for it asked for its end.
+    #[error("it was stopped; the next rebuild goes on where it was")]
+    Stopped,
     /// Chats were deleted again and again while it ran.
     #[error("chats were deleted while the rebuild ran, {RESTARTS_MAX} times; try again later")]
     Restarted,
@@ -213,6 +222,7 @@ struct Job<'a> {
     data_dir: &'a Path,
     descriptions: Vec<Description>,
     page: PageLimits,
+    stop: CancellationToken,
     on_progress: OnProgress<'a>,
     /// Kept locked as long as it runs.
     _lock: File,
@@ -240,12 +250,18 @@ impl<'a> Job<'a> {
         }
         let views = data_dir.join(super::names::VIEWS_DIR);
         std::fs::create_dir_all(&views).map_err(RebuildError::file(&views))?;
-        Ok(Job { data_dir, descriptions, page: options.page, on_progress, _lock: lock })
+        let (page, stop) = (options.page, options.stop.clone());
+        Ok(Job { data_dir, descriptions, page, stop, on_progress, _lock: lock })
     }
 
     /// Reads the log of the data directory over a connection of its own.
     fn source(&self) -> Result<Arc<dyn Source>, RebuildError> {
         Ok(super::source::offline(self.data_dir)?)
+    }
+
+    /// Whether it is to go on.
+    fn go_on(&self) -> ControlFlow<()> {
+        if self.stop.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
     /// Builds every view as far as the log goes; the head, and where it was resumed.
@@ -297,7 +313,10 @@ impl<'a> Job<'a> {
             {
                 break;
             }
-            build::run(&mut builders, &*source, head, self.page, report)?;
+            build::run(&mut builders, &*source, head, self.page, &|seq| {
+                report(seq);
+                self.go_on()
+            })?;
             through = head;
         }
         for builder in builders {

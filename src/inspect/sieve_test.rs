@@ -8,10 +8,8 @@ use scrollback_schema::{Kind, Seq};
 use scrollback_test_support::sample::{self, chat_id, every_kind};
 use scrollback_test_support::workload::{Step, Workload};
 
-use super::events::last_events;
-use super::filter::Filter;
 use super::sieve::{LOWERED_TO_ASCII, Sieve};
-use crate::cli::preview::text_of;
+use super::{Plan, Wanted, last_events, text_of};
 use crate::clock::Clock;
 use crate::log::offline::OfflineLog;
 use crate::log::{Append, Log, LogOptions, PageLimits, Scope};
@@ -59,7 +57,7 @@ fn fill(dir: &Path) -> OfflineLog {
     OfflineLog::open(dir).unwrap()
 }
 
-fn seqs(log: &mut OfflineLog, plan: &super::filter::Plan) -> Vec<Seq> {
+fn seqs(log: &mut OfflineLog, plan: &Plan) -> Vec<Seq> {
     last_events(log, plan, usize::MAX).unwrap().iter().map(|event| event.seq).collect()
 }
 
@@ -68,24 +66,24 @@ fn what_is_refused_by_its_bytes_does_not_hold_the_text() {
     let dir = tempfile::tempdir().unwrap();
     let mut log = fill(dir.path());
     let head = log.head().unwrap();
-    let everything = Filter::default().plan(&mut log, head).unwrap();
+    let everything = Wanted::default().plan(&mut log, head).unwrap();
     let all = last_events(&mut log, &everything, usize::MAX).unwrap();
     // Short and long pieces of what is shown, in either case.
-    let mut wanted: Vec<String> = TEXTS.iter().map(|text| (*text).to_owned()).collect();
+    let mut texts: Vec<String> = TEXTS.iter().map(|text| (*text).to_owned()).collect();
     for (index, event) in all.iter().enumerate().step_by(3) {
         let chars: Vec<char> = text_of(event, 200).chars().collect();
         for n in [1, 3, 17] {
             let at = (index * 7) % chars.len().max(1);
             let piece: String = chars.iter().skip(at).take(n).collect();
-            wanted.push(if index % 2 == 0 { piece.to_uppercase() } else { piece });
+            texts.push(if index % 2 == 0 { piece.to_uppercase() } else { piece });
         }
     }
-    wanted.sort_unstable();
-    wanted.dedup();
+    texts.sort_unstable();
+    texts.dedup();
     let mut n_sieved = 0;
-    for text in wanted {
-        let filter = Filter { text: Some(text.clone()), ..Filter::default() };
-        let mut plan = filter.plan(&mut log, head).unwrap();
+    for text in texts {
+        let wanted = Wanted { text: Some(text.clone()), ..Wanted::default() };
+        let mut plan = wanted.plan(&mut log, head).unwrap();
         let sieved = seqs(&mut log, &plan);
         n_sieved += u32::from(plan.stretch.sieve.take().is_some());
         assert_eq!(sieved, seqs(&mut log, &plan), "{text:?}");

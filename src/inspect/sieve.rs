@@ -3,7 +3,7 @@
 //! A payload holds its text as UTF-8, so a run of ASCII of what is looked for has to be among its
 //! bytes, in upper or lower case. That holds for the kinds that are most of a log and whose text is
 //! shown as it is; the others, and whatever this program does not know, are let through. Which of
-//! the events that pass are wanted is left to `filter`.
+//! the events that pass are wanted is left to `plan`.
 
 use scrollback_schema::Kind;
 use scrollback_schema::batch::SectionView;
@@ -18,7 +18,7 @@ pub(super) const LOWERED_TO_ASCII: [(char, u8); 2] = [('\u{130}', b'i'), ('\u{21
 
 /// A text to look for.
 #[derive(Debug)]
-pub(super) struct Sieve {
+pub(crate) struct Sieve {
     /// The longest run that has to be among the bytes, in lower case.
     run: Needle,
     /// Other spellings of a character of the run: a section that has one is let through.
@@ -27,7 +27,7 @@ pub(super) struct Sieve {
 
 impl Sieve {
     /// A sieve for a text in lower case; none if every section would pass it.
-    pub(super) fn of(text: &str) -> Option<Sieve> {
+    pub(crate) fn of(text: &str) -> Option<Sieve> {
         if ERASED.contains(text) {
             return None;
         }
@@ -43,7 +43,7 @@ impl Sieve {
     }
 
     /// Whether an event of the section may hold the text.
-    pub(super) fn lets_through(&self, section: &SectionView<'_>) -> bool {
+    pub(crate) fn lets_through(&self, section: &SectionView<'_>) -> bool {
         section.events().any(|(head, _)| !is_plain(head.kind, head.version))
             || self.run.is_in(section.payloads)
             || self.others.iter().any(|other| other.is_in(section.payloads))
