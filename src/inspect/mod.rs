@@ -3,8 +3,8 @@
 //! The command line and the inspector page ask the same questions, and are answered here, from
 //! log.db alone. How answers are printed or sent is left to `cli::inspect` and `http`.
 //!
-//! Reading order: `plan` is what of the log has to be read, `sieve` what need not be decoded, `search` reads as much of it as one
-//! call may; `timeline` and `words` are what is made of the events.
+//! Reading order: `plan` is what of the log has to be read, `sieve` what need not be decoded,
+//! `search` reads as much as one call may; `timeline` and `words` are what is made of the events.
 
 mod plan;
 mod search;
