@@ -123,7 +123,7 @@ function showMark(mark, status) {
   const words = { running: "running", completed: "done", failed: "failed" };
   const aloud = h("span", { class: status === "failed" ? "word" : "aloud" }, words[status]);
   const pictures = { running: null, completed: strokes(CHECK), failed: strokes(CROSS) };
-  const picture = pictures[status] ?? h("span", { class: "spinner", "aria-hidden": "true" });
+  const picture = pictures[status] ?? h("span", { class: "running-mark", "aria-hidden": "true" });
   mark.replaceChildren(aloud, picture);
 }
 

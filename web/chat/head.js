@@ -144,7 +144,7 @@ function editTitle(head, actions) {
     if (!isSaved) return;
     field.value = name;
     field.hidden = false;
-    heading.hidden = true;
+    heading.classList.add("aloud");
     button.hidden = true;
     field.focus();
     field.select();
@@ -155,7 +155,7 @@ function editTitle(head, actions) {
     if (field.hidden) return;
     const value = field.value.trim();
     field.hidden = true;
-    heading.hidden = false;
+    heading.classList.remove("aloud");
     button.hidden = !isSaved;
     if (isKept && value !== "" && value !== name) actions.rename(value);
   }

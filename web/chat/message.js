@@ -172,7 +172,7 @@ function userView() {
 function showFoot(foot, row) {
   const isOpen = row.stream_status === "in_progress";
   // The link stays the same node, so that whoever is on it stays there when the message ends.
-  const link = foot.querySelector("a") ?? h("a", { class: "inspect" }, strokes(LENS), h("span"));
+  const link = foot.querySelector("a") ?? inspectLink();
   setLink(link, row);
   if (isOpen && foot.dataset["open"] === "true") return;
   foot.dataset["open"] = String(isOpen);
@@ -195,6 +195,11 @@ function factsOf(row) {
   return facts;
 }
 
+function inspectLink() {
+  const props = { class: "inspect", title: "open in the inspector" };
+  return h("a", props, strokes(LENS), h("span", { class: "aloud" }, "inspect "), h("span"));
+}
+
 /**
  * @param {Element} link
  * @param {MessageRow} row
@@ -202,10 +207,8 @@ function factsOf(row) {
 function setLink(link, row) {
   const query = new URLSearchParams({ chat: row.chat_id, message: row.id });
   setAttribute(link, "href", `/inspector?${query}`);
-  setAttribute(link, "title", "open in the inspector");
-  setAttribute(link, "aria-label", `inspect, seq ${row.last_seq}`);
-  const text = link.querySelector("span");
-  if (text) setText(text, `seq ${numberText(row.last_seq)}`);
+  const seq = link.lastElementChild;
+  if (seq) setText(seq, `seq ${numberText(row.last_seq)}`);
 }
 
 /**
