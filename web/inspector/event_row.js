@@ -42,7 +42,7 @@ export function drawRow(element, { seq, row, before, isSelected, isWhole, title,
   const isGap = isWhole && gapMs !== null && gapMs >= GAP_MS;
   element.id = seq === null ? "" : `seq-${seq}`;
   setAttribute(element, "aria-selected", String(isSelected));
-  setAttribute(element, "data-mark", event ? markOf(event.kind) : "none");
+  setAttribute(element, "data-mark", event && event.payload !== null ? markOf(event.kind) : "none");
   setAttribute(element, "data-belongs", emphasis || null);
   setAttribute(element, "data-gap", isGap ? "" : null);
   const texts = [

@@ -46,7 +46,7 @@ export class Timeline {
     onScroll: (isAtEnd) => this.#scrolled(isAtEnd),
   });
   #status = h("p", { class: "list-status small" });
-  #day = h("p", { class: "list-status small number", title: "Day of the first row" });
+  #day = h("p", { class: "list-status small number day", title: "Day of the first row" });
   #newer = h(
     "button",
     { type: "button", class: "newer primary", onclick: () => this.follow(true) },
