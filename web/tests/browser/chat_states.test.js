@@ -15,16 +15,21 @@ import * as story from "../harness/story.js";
 
 const scene = await Scene.open({ script: sample("report") });
 
+/** A browser without motion, so that no picture is of something half way. */
+const still = () => scene.device({ reducedMotion: true });
+
 /**
  * Looks at a state in each look.
  *
  * @param {ChatPage} chat
  * @param {string} name
+ * @param {"chat" | "list"} [side] What is looked at where there is no room for both.
  */
-async function look(chat, name) {
+async function look(chat, name, side = "chat") {
   for (const { look, ...media } of LOOKS) {
     await chat.page.emulateMedia({ colorScheme: media.theme });
     await chat.page.setViewportSize(media.viewport);
+    if (side === "list") await chat.showList();
     const wide = await chat.page.evaluate("document.documentElement.scrollWidth");
     assert.ok(Number(wide) <= media.viewport.width, `${name} is ${wide} px wide in ${look}`);
     await screenshot(chat.page, `chat-${name}-${look}`);
@@ -42,27 +47,27 @@ async function play(
   await scene.api.createChat(chatId, title);
   const turn = await scene.api.turn(chatId, question);
   await turn.append(scene.api, events);
-  const chat = await ChatPage.open(await scene.device(), chatId);
+  const chat = await ChatPage.open(await still(), chatId);
   await chat.message(turn.messageId).waitFor();
   return { turn, chat };
 }
 
 test("nothing yet", async () => {
-  const chat = await ChatPage.open(await scene.device());
+  const chat = await ChatPage.open(await still());
   await until("the page is live", async () => (await chat.phase()) === "live");
   await look(chat, "welcome");
 });
 
 test("an empty chat", async () => {
   await scene.api.createChat("empty", "Nothing said yet");
-  const chat = await ChatPage.open(await scene.device(), "empty");
+  const chat = await ChatPage.open(await still(), "empty");
   await chat.composer.waitFor();
   await until("the page is live", async () => (await chat.phase()) === "live");
   await look(chat, "empty");
 });
 
 test("a chat that is not there", async () => {
-  const chat = await ChatPage.open(await scene.device(), "nobody-made-it");
+  const chat = await ChatPage.open(await still(), "nobody-made-it");
   await until("the page is live", async () => (await chat.phase()) === "live");
   await chat.page.getByText(/no such chat|not (there|here|found)|gone/i).first().waitFor();
   await look(chat, "missing");
@@ -119,21 +124,20 @@ test("a turn that was stopped", async () => {
 });
 
 test("a search, with and without a find", async () => {
-  const chat = await ChatPage.open(await scene.device(), "done");
+  const chat = await ChatPage.open(await still(), "done");
   await chat.composer.waitFor();
   const { page } = chat;
-  await page.setViewportSize({ width: 1200, height: 800 });
   await page.getByRole("searchbox").fill("shop");
   await until("one chat is left", async () => (await page.locator("[data-chat-id]").count()) === 1);
-  await look(chat, "search");
+  await look(chat, "search", "list");
   await page.setViewportSize({ width: 1200, height: 800 });
   await page.getByRole("searchbox").fill("xyzzy");
   await until("none is left", async () => (await page.locator("[data-chat-id]").count()) === 0);
-  await look(chat, "search-nothing");
+  await look(chat, "search-nothing", "list");
 });
 
 test("without a server, and without a network", async () => {
-  const own = await scene.device();
+  const own = await still();
   const chat = await ChatPage.open(own, "done");
   await until("the page is live", async () => (await chat.phase()) === "live");
   await own.proxy.refuse();

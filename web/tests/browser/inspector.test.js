@@ -36,7 +36,7 @@ const row = (/** @type {Page} */ page, /** @type {number} */ seq) =>
   page.locator(`#seq-${seq}`);
 
 test("an empty log", async () => {
-  const page = await (await scene.device()).tab("/inspector");
+  const page = await (await scene.device({ reducedMotion: true })).tab("/inspector");
   await page.getByText(/no events|nothing|empty/i).first().waitFor();
   await look(page, "empty");
 });
@@ -45,7 +45,7 @@ test("the log as it grows", async () => {
   await scene.api.createChat("told", "Why the import got slower");
   const turn = await scene.api.turn("told", "Why did the import get slower?");
   await turn.append(scene.api, story.report());
-  const page = await (await scene.device()).tab("/inspector");
+  const page = await (await scene.device({ reducedMotion: true })).tab("/inspector");
   await row(page, 1).waitFor();
   const last = await turn.complete(scene.api);
   await row(page, last).waitFor();
@@ -53,7 +53,7 @@ test("the log as it grows", async () => {
 });
 
 test("one event, as it was sent and as it is stored", async () => {
-  const page = await (await scene.device()).tab("/inspector?seq=2");
+  const page = await (await scene.device({ reducedMotion: true })).tab("/inspector?seq=2");
   await page.getByRole("tab", { name: /envelope/i }).click();
   await page.getByText("Why did the import get slower?").first().waitFor();
   await look(page, "envelope");
@@ -64,7 +64,7 @@ test("one event, as it was sent and as it is stored", async () => {
 
 test("a message at every seq", async () => {
   const { id, first_seq, last_seq } = await scene.api.lastMessage("told");
-  const page = await (await scene.device()).tab(`/inspector?seq=${last_seq}&chat=told&message=${id}`);
+  const page = await (await scene.device({ reducedMotion: true })).tab(`/inspector?seq=${last_seq}&chat=told&message=${id}`);
   await page.getByRole("tab", { name: /message/i }).click();
   const slider = page.getByRole("slider").first();
   await slider.waitFor();
@@ -85,7 +85,7 @@ test("a message at every seq", async () => {
 });
 
 test("filters", async () => {
-  const page = await (await scene.device()).tab("/inspector?chat=told");
+  const page = await (await scene.device({ reducedMotion: true })).tab("/inspector?chat=told");
   await row(page, 2).waitFor();
   await page.getByLabel(/text/i).first().fill("CONCURRENTLY");
   await until("one event is left", async () => {
@@ -98,7 +98,7 @@ test("filters", async () => {
 });
 
 test("a view is rebuilt", async () => {
-  const page = await (await scene.device()).tab("/inspector");
+  const page = await (await scene.device({ reducedMotion: true })).tab("/inspector");
   const messages = page.locator('[data-projection="messages"]').first();
   await messages.waitFor();
   await look(page, "projections");

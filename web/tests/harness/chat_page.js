@@ -119,6 +119,14 @@ export class ChatPage {
       .evaluate((column) => column.scrollTo({ top: column.scrollHeight }));
   }
 
+  /** Shows the list of chats, where it is behind a button. */
+  async showList() {
+    const list = this.page.getByRole("navigation", { name: "chats" });
+    if (await list.isVisible()) return;
+    await this.page.getByRole("button", { name: "chats", exact: true }).click();
+    await list.waitFor();
+  }
+
   /** Opens a chat from the list. */
   async choose(/** @type {string} */ chatId) {
     await this.page.locator(`[data-chat-id="${chatId}"]`).first().click();

@@ -7,6 +7,7 @@ import { numbered } from "../../harness/api.js";
 import { heapBytes, longTasks } from "../../harness/browser.js";
 import { ChatPage } from "../../harness/chat_page.js";
 import { Scene } from "../../harness/scene.js";
+import { tasksDuring } from "../../harness/smooth.js";
 
 const N_DELTAS = 100_000;
 
@@ -18,7 +19,7 @@ const PAUSE_MS = 8;
 const LONG_TASK_MS = 100;
 
 /** Bytes of objects: the text has less than one mebibyte. */
-const HEAP_BYTES_MAX = 64 << 20;
+const HEAP_BYTES_MAX = 24 << 20;
 
 const scene = await Scene.open();
 
@@ -28,22 +29,25 @@ test("a hundred thousand deltas in one answer", async (t) => {
   const chat = await ChatPage.open(device, "huge");
   await turn.say(scene.api, "First words. ");
   await chat.shows(turn.messageId, "First words.");
-  const from = Number(await chat.page.evaluate("performance.now()"));
+  const before = (await longTasks(chat.page)).length;
   const started = performance.now();
   const deltas = numbered("w", 0, N_DELTAS);
-  for (let n = 0; n < N_DELTAS; n += BATCH) {
-    await turn.say(scene.api, ...deltas.slice(n, n + BATCH));
-    await pause(PAUSE_MS);
-  }
+  const [longest = 0, second] = await tasksDuring(scene.browser, async () => {
+    for (let n = 0; n < N_DELTAS; n += BATCH) {
+      await turn.say(scene.api, ...deltas.slice(n, n + BATCH));
+      await pause(PAUSE_MS);
+    }
+    await chat.message(turn.messageId).getByText(`w${N_DELTAS - 1}`).waitFor();
+  });
   const rate = Math.round(N_DELTAS / ((performance.now() - started) / 1_000));
-  await chat.shows(turn.messageId, `w${N_DELTAS - 1}`);
-  const tasks = (await longTasks(chat.page)).filter((task) => task.at > from);
-  const longest = Math.max(0, ...tasks.map((task) => task.ms));
+  const byClock = (await longTasks(chat.page)).slice(before).map((task) => task.ms);
   await turn.complete(scene.api);
   await chat.endsAsTheLog(scene.api, turn);
   const heap = await heapBytes(chat.page);
   const mib = (heap / (1 << 20)).toFixed(1);
-  t.diagnostic(`${rate} deltas a second, longest task ${longest} ms, heap ${mib} MiB`);
+  t.diagnostic(`${rate} deltas a second, heap ${mib} MiB`);
+  t.diagnostic(`longest task ${longest} ms, ${Math.max(0, ...byClock)} ms by the clock`);
+  assert.ok(second, "tasks were seen");
   assert.ok(longest <= LONG_TASK_MS, `a task held the page up for ${longest} ms`);
   assert.ok(heap < HEAP_BYTES_MAX, `the page holds ${mib} MiB`);
 });
