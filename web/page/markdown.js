@@ -9,6 +9,7 @@
  */
 
 import { readInline } from "./markdown-inline.js";
+import { alignsOf, cellsOf, isTable, mayBeTable } from "./markdown-table.js";
 
 /** @typedef {import("./markdown-inline.js").Span} Span */
 
@@ -21,7 +22,7 @@ import { readInline } from "./markdown-inline.js";
  * @typedef {{task: boolean | null, blocks: Block[]}} Item
  * @typedef {{isOrdered: boolean, start: number, isTight: boolean, items: Item[]}} ListParts
  * @typedef {{type: "list"} & ListParts} List
- * @typedef {"left" | "center" | "right" | null} Align
+ * @typedef {import("./markdown-table.js").Align} Align
  * @typedef {{type: "table", aligns: Align[], head: Span[][], rows: Span[][][]}} Table
  * @typedef {Paragraph | Heading | Code | Quote | Rule | List | Table} Block
  *
@@ -52,7 +53,6 @@ const RULE = /^ {0,3}(?:(?:\*[ \t]*){3,}|(?:-[ \t]*){3,}|(?:_[ \t]*){3,})$/;
 const QUOTE = /^ {0,3}> ?/;
 const MARKER = /^( *)([-*+]|\d{1,9}[.)])(?:( +)(.*))?$/;
 const TASK = /^\[([ xX])\](?: |$)/;
-const TABLE_RULE = /^ {0,3}\|?(?:[ \t]*:?-+:?[ \t]*\|)*[ \t]*:?-+:?[ \t]*\|?[ \t]*$/;
 
 /** @type {ReadonlySet<number>} */
 const NO_CUTS = new Set();
@@ -204,7 +204,7 @@ function readBlock(source, at) {
     const marker = markerOf(line);
     if (marker) return readList(source, at, marker);
   }
-  if (isTableStart(source, at)) return readTable(source, at);
+  if (isTableStart(source, at) || isTableToBe(source, at)) return readTable(source, at);
   return readParagraph(source, at);
 }
 
@@ -442,10 +442,19 @@ function dedent(line, width) {
  * @param {number} at
  */
 function isTableStart({ lines }, at) {
-  const head = lines[at] ?? "";
   const rule = lines[at + 1];
-  if (rule === undefined || !head.includes("|") || !TABLE_RULE.test(rule)) return false;
-  return cellsOf(head).length === cellsOf(rule).length;
+  return rule !== undefined && isTable(lines[at] ?? "", rule);
+}
+
+/**
+ * Whether a block that has just begun looks as if it were to be a table: it is shown as one from
+ * its first line on. Within a paragraph that could not be told.
+ *
+ * @param {Source} source
+ * @param {number} at
+ */
+function isTableToBe(source, at) {
+  return isOpenAt(source, at + 2) && mayBeTable(source.lines[at] ?? "", source.lines[at + 1]);
 }
 
 /**
@@ -455,8 +464,9 @@ function isTableStart({ lines }, at) {
  */
 function readTable(source, at) {
   const { lines } = source;
-  const aligns = cellsOf(lines[at + 1] ?? "").map(alignOf);
-  const head = cellsOf(lines[at] ?? "").map((cell) => readInline(cell));
+  const cells = cellsOf(lines[at] ?? "");
+  const aligns = alignsOf(lines[at + 1] ?? "", cells.length);
+  const head = cells.map((cell) => readInline(cell));
   /** @type {Span[][][]} */
   const rows = [];
   let end = at + 2;
@@ -468,23 +478,6 @@ function readTable(source, at) {
     length += lines[end]?.length ?? 0;
   }
   return { block: { type: "table", aligns, head, rows }, end };
-}
-
-/** @param {string} line */
-function cellsOf(line) {
-  const inner = line.trim().replace(/^\|/, "").replace(/(?<!\\)\|$/, "");
-  return inner.split(/(?<!\\)\|/).map((cell) => cell.trim().replaceAll("\\|", "|"));
-}
-
-/**
- * @param {string} cell
- * @returns {Align}
- */
-function alignOf(cell) {
-  const isLeft = cell.startsWith(":");
-  const isRight = cell.endsWith(":");
-  if (isRight) return isLeft ? "center" : "right";
-  return isLeft ? "left" : null;
 }
 
 /** @param {string | undefined} line */

@@ -169,6 +169,20 @@ test("tables have alignments and as many cells as their head", () => {
   checkBlocks("|a|b|\n|-|", "p(|a|b|\n|-|)");
 });
 
+test("a table is one from its first line on, while it is being written", () => {
+  const whole = "|a|b|\n|-|:-:|\n|1|2|";
+  /** @type {string[]} */
+  const seen = [];
+  for (let end = 1; end <= whole.length; end++) {
+    const text = blocksText(readBlocks(whole.slice(0, end), true));
+    if (text !== seen.at(-1)) seen.push(text);
+  }
+  assert.ok(seen.every((text) => text.startsWith("table:")), seen.join("\n"));
+  assert.equal(seen.at(-1), "table:-c(a|b/1|2)");
+  assert.equal(blocksText(readBlocks("|a|\nno", true)), "p(|a|\nno)");
+  checkBlocks("|a|b|", "p(|a|b|)");
+});
+
 test("quotes hold blocks and go on lazily", () => {
   checkBlocks("> a\nb\n> - c\n\nd", "quote(p(a\nb) ul(p(c))) p(d)");
 });
@@ -186,6 +200,7 @@ const SAMPLE = [
   "- a\n- b\n  1. c\n\n     ```js\n     d\n     ```\n- [x] e",
   "text\n-5 is a number\n- and this a list",
   "| a | b |\n|---|--:|\n| 1 | **2** |",
+  "| no\ntable | after all",
   "> quoted\nlazily\n> > twice",
   "---",
   "```sh\nls\n\n```\nafter",
