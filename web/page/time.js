@@ -67,6 +67,9 @@ export function ageText(at, nowMs, locale) {
   return new Date(atMs).toLocaleDateString(locale, ageMs < 6 * DAY_MS ? weekday : day);
 }
 
+/** Making one takes as long as a hundred uses of it. @type {Map<string, Intl.DateTimeFormat>} */
+const clocks = new Map();
+
 /**
  * `14:02`
  *
@@ -74,7 +77,12 @@ export function ageText(at, nowMs, locale) {
  * @param {string} [locale]
  */
 export function clockText(at, locale) {
-  return new Date(at).toLocaleTimeString(locale, { hour: "2-digit", minute: "2-digit" });
+  let clock = clocks.get(locale ?? "");
+  if (!clock) {
+    clock = new Intl.DateTimeFormat(locale, { hour: "2-digit", minute: "2-digit" });
+    clocks.set(locale ?? "", clock);
+  }
+  return clock.format(new Date(at));
 }
 
 /**
