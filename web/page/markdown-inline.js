@@ -22,6 +22,9 @@
 /** The characters of a link's text, and of its address. */
 const LINK_MAX = 2_048;
 
+/** How deep the brackets of a link nest. */
+const BRACKETS_MAX = 32;
+
 /** How many open runs of `*`, `_` or `~` an end of emphasis looks back over. */
 const OPEN_RUNS_MAX = 64;
 
@@ -349,7 +352,7 @@ function findClosing(text, open, opening, closing) {
   for (let at = open; at < end; at++) {
     const char = text[at];
     if (char === "\\") at += 1;
-    else if (char === opening) depth += 1;
+    else if (char === opening && ++depth > BRACKETS_MAX) return -1;
     else if (char === closing && --depth === 0) return at;
   }
   return -1;
