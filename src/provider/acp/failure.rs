@@ -84,7 +84,7 @@ pub(super) fn of_stop_reason(reason: &str) -> Option<ProviderError> {
     let (code, message) = match reason {
         "end_turn" | "cancelled" => return None,
         "refusal" => (ErrorCode::ProviderRefused, "the agent refused to go on"),
-        // What was said stands, but nobody should take it for the whole.
+        // What was said stands, but nobody should take it for the whole: as at an endpoint.
         "max_tokens" => (ErrorCode::OutputTooLong, "the agent stopped at its limit of tokens"),
         "max_turn_requests" => {
             (ErrorCode::OutputTooLong, "the agent stopped at its limit of requests in one turn")

@@ -12,6 +12,9 @@ use crate::provider::endpoint::{
 };
 use crate::provider::openai::{input_of, tool_started};
 
+/// Reasons of an answer that ran into a limit of tokens: the request's, or the model's window.
+const CUT: [&str; 2] = ["max_tokens", "model_context_window_exceeded"];
+
 /// The state of one answer.
 #[derive(Debug)]
 pub(super) struct MessageReply {
@@ -22,6 +25,7 @@ pub(super) struct MessageReply {
     calls: BTreeMap<u64, Call>,
     n_calls: usize,
     n_input_bytes: usize,
+    is_cut: bool,
 }
 
 #[derive(Debug)]
@@ -33,8 +37,15 @@ struct Call {
 
 impl MessageReply {
     pub(super) fn new(asked: Asked, meter: Meter) -> MessageReply {
-        let calls = BTreeMap::new();
-        MessageReply { asked, meter, counted: None, calls, n_calls: 0, n_input_bytes: 0 }
+        MessageReply {
+            asked,
+            meter,
+            counted: None,
+            calls: BTreeMap::new(),
+            n_calls: 0,
+            n_input_bytes: 0,
+            is_cut: false,
+        }
     }
 
     fn event(&mut self, event: &Value, heard: &mut Heard) -> Result<Progress, ProviderError> {
@@ -141,7 +152,10 @@ impl MessageReply {
                 ErrorCode::ProviderRefused,
                 format!("{} stopped the answer with its content filter", self.asked.place),
             )),
-            _ => Ok(Progress::Finished),
+            _ => {
+                self.is_cut = CUT.contains(&reason);
+                Ok(Progress::Finished)
+            }
         }
     }
 
@@ -180,6 +194,10 @@ impl Reply for MessageReply {
 
     fn last_words(&mut self, heard: &mut Heard) {
         heard.extend(self.counted.take().map(|counted| self.meter.event(counted)));
+    }
+
+    fn is_cut(&self) -> bool {
+        self.is_cut
     }
 }
 

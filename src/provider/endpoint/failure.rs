@@ -30,6 +30,15 @@ pub(in crate::provider) fn in_stream(code: ErrorCode, message: impl Into<String>
     ProviderError::new(code, Phase::Stream, message)
 }
 
+/// The model's answer was cut at a limit of tokens.
+///
+/// A failure, as an answer is that the server itself cuts: what was said stays, and nobody, neither
+/// a person nor the next turn, should take it for the whole.
+pub(super) fn too_long(place: &str) -> ProviderError {
+    let message = format!("{place} cut the answer at its limit of tokens (max_tokens)");
+    in_stream(ErrorCode::OutputTooLong, message)
+}
+
 /// Why there is no answer at all.
 pub(super) fn no_answer(
     error: &reqwest::Error,

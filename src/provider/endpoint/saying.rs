@@ -16,7 +16,7 @@ use scrollback_schema::{ErrorCode, Event, limits};
 use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::failure::in_stream;
+use super::failure::{in_stream, too_long};
 use super::sse::{Decoder, SseEvent};
 use super::{Answer, Asked, body_of};
 use crate::provider::{ProviderError, Said, Saying};
@@ -49,6 +49,10 @@ pub(in crate::provider) trait Reply: Send + 'static {
 
     /// What is left to say at the end, good or bad: usage.
     fn last_words(&mut self, heard: &mut Heard);
+
+    /// Whether an answer that has come to its end was cut at a limit of tokens. It is told after
+    /// the end, so that it takes nothing away that follows: text, tools, usage.
+    fn is_cut(&self) -> bool;
 }
 
 /// What the provider says, from an answer's head on.
@@ -80,13 +84,16 @@ pub(in crate::provider) async fn saying(
                 let message = format!("{} sent no whole JSON answer", asked.place);
                 ProviderError::new(ErrorCode::ProviderProtocol, Phase::Setup, message)
             })?;
-            let failure = reply.take_whole(&body, &mut heard).err();
+            let mut failure = reply.take_whole(&body, &mut heard).err();
             if heard.is_empty()
                 && let Some(error) = failure
             {
                 return Err(ProviderError { phase: Phase::Setup, ..error });
             }
             reply.last_words(&mut heard);
+            if failure.is_none() && reply.is_cut() {
+                failure = Some(too_long(&asked.place));
+            }
             let said = heard.into_iter().map(|event| Ok(Said::Event(event)));
             Ok(stream::iter(said.chain(failure.map(Err))).boxed())
         }
@@ -234,7 +241,8 @@ impl<R: Reply> Listener<R> {
 
     fn end(&mut self, failure: Option<ProviderError>) {
         self.reply.last_words(&mut self.heard);
-        self.failure = failure;
+        let cut = || self.reply.is_cut().then(|| too_long(&self.asked.place));
+        self.failure = failure.or_else(cut);
         // What is left of a body that ends here is read by the client, which keeps the connection.
         self.packets = None;
     }

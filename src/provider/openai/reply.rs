@@ -18,6 +18,10 @@ use crate::provider::endpoint::{
 /// xAI counts money in these: so many are a US dollar.
 const TICKS_PER_USD: f64 = 1e10;
 
+/// Reasons of an answer that ran into a limit of tokens: OpenAI's, Mistral's, and what gateways
+/// hand on of other protocols.
+const CUT: [&str; 3] = ["length", "model_length", "max_tokens"];
+
 /// The state of one answer.
 #[derive(Debug)]
 pub(super) struct ChatReply {
@@ -26,11 +30,12 @@ pub(super) struct ChatReply {
     tools: ToolCalls,
     /// The last count that came; some endpoints send one with every chunk.
     counted: Option<Counted>,
+    is_cut: bool,
 }
 
 impl ChatReply {
     pub(super) fn new(asked: Asked, meter: Meter) -> ChatReply {
-        ChatReply { asked, meter, tools: ToolCalls::default(), counted: None }
+        ChatReply { asked, meter, tools: ToolCalls::default(), counted: None, is_cut: false }
     }
 
     fn chunk(&mut self, chunk: &Value, heard: &mut Heard) -> Result<Progress, ProviderError> {
@@ -81,7 +86,8 @@ impl ChatReply {
         Ok(())
     }
 
-    /// Whatever the reason, it is an end: a name nobody knows yet is no failure.
+    /// Whatever the reason, it is an end: a name nobody knows yet is no failure. A cut answer is
+    /// one, after what follows its end.
     fn finish(&mut self, reason: &str, heard: &mut Heard) -> Result<Progress, ProviderError> {
         self.tools.end(heard);
         let place = &self.asked.place;
@@ -94,7 +100,10 @@ impl ChatReply {
                 ErrorCode::ProviderUnavailable,
                 format!("{place} failed in the middle of its answer"),
             )),
-            _ => Ok(Progress::Finished),
+            _ => {
+                self.is_cut = CUT.iter().any(|cut| reason.eq_ignore_ascii_case(cut));
+                Ok(Progress::Finished)
+            }
         }
     }
 
@@ -139,6 +148,10 @@ impl Reply for ChatReply {
 
     fn last_words(&mut self, heard: &mut Heard) {
         heard.extend(self.counted.take().map(|counted| self.meter.event(counted)));
+    }
+
+    fn is_cut(&self) -> bool {
+        self.is_cut
     }
 }
 

@@ -100,10 +100,17 @@ async fn errors_within_the_stream_keep_what_was_said() {
         assert_eq!(outcome.words(), format!("thinking:hm | usage:10+1 | failed:{code}"));
         assert_eq!(outcome.failure.unwrap().retryable, retryable);
     }
-    for reason in ["end_turn", "max_tokens", "stop_sequence", "pause_turn"] {
+    let cut = " | failed:output_too_long";
+    for (reason, failed) in [
+        ("end_turn", ""),
+        ("stop_sequence", ""),
+        ("pause_turn", ""),
+        ("max_tokens", cut),
+        ("model_context_window_exceeded", cut),
+    ] {
         let last = json!({ "type": "message_delta", "delta": { "stop_reason": reason } });
         let outcome = of_stream("anthropic", &frames(&format!("{begun}{last}"))).await;
-        assert_eq!(outcome.words(), "thinking:hm | usage:10+1", "{reason}");
+        assert_eq!(outcome.words(), format!("thinking:hm | usage:10+1{failed}"), "{reason}");
     }
 }
 

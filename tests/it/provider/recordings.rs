@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use scrollback_schema::Event;
+use scrollback_schema::{ErrorCode, Event};
 use scrollback_test_support::model_server::{ModelServer, Step, event_stream};
 use scrollback_test_support::rng::Rng;
 use serde_json::Value;
@@ -18,6 +18,8 @@ struct Reading {
     tools: Vec<(String, String, Value)>,
     /// Tokens read, and tokens written without the reasoning where it is counted apart.
     tokens: Option<(u64, u64)>,
+    /// Whether the model ran into a limit of tokens.
+    is_cut: bool,
 }
 
 fn recordings() -> Vec<PathBuf> {
@@ -48,6 +50,7 @@ fn read(chunks: &str) -> Reading {
             calls[at].1 += call["function"]["name"].as_str().unwrap_or("");
             calls[at].2 += call["function"]["arguments"].as_str().unwrap_or("");
         }
+        reading.is_cut |= chunk["choices"][0]["finish_reason"] == "length";
         if let Some(read) = chunk["usage"]["prompt_tokens"].as_u64() {
             reading.tokens = Some((read, chunk["usage"]["completion_tokens"].as_u64().unwrap()));
         }
@@ -60,7 +63,9 @@ fn read(chunks: &str) -> Reading {
 }
 
 fn heard(outcome: &Outcome) -> Reading {
-    let mut reading = Reading::default();
+    let is_cut =
+        outcome.failure.as_ref().is_some_and(|error| error.code == ErrorCode::OutputTooLong);
+    let mut reading = Reading { is_cut, ..Reading::default() };
     for event in &outcome.events {
         match event {
             Event::AssistantText(delta) => reading.text += &delta.text,
@@ -82,7 +87,7 @@ fn heard(outcome: &Outcome) -> Reading {
 async fn serve(name: &str, steps: Vec<Step>, expected: &Reading) {
     let server = ModelServer::start(steps).await;
     let outcome = run(&*provider_at("openai", &server.base_url(), "")).await;
-    assert!(outcome.failure.is_none(), "{name}: {:?}", outcome.failure);
+    assert_eq!(outcome.failure.is_some(), expected.is_cut, "{name}: {:?}", outcome.failure);
     let mut heard = heard(&outcome);
     // xAI counts reasoning apart from what was written; usage has it all.
     if name.starts_with("xai") {

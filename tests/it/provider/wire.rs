@@ -79,11 +79,32 @@ async fn an_answer_ends_when_the_model_has_finished_however_the_connection_does(
         steps.extend(end);
         assert_eq!(against("openai", steps).await.words(), "text:a");
     }
-    // `length` is an end as well, and `[DONE]` is one without a reason.
-    check(r#"{"choices":[{"delta":{"content":"a"},"finish_reason":"length"}]}"#, "text:a").await;
+    // `[DONE]` is an end without a reason.
     check("{\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n[DONE]", "text:a").await;
     // Without any content: what that means is left to the turn runner.
     check(r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#, "").await;
+}
+
+#[tokio::test]
+async fn a_cut_answer_keeps_what_was_said_and_is_no_whole_one() {
+    let usage = r#"{"choices":[],"usage":{"prompt_tokens":5,"completion_tokens":6}}"#;
+    for reason in ["length", "model_length", "MAX_TOKENS"] {
+        let cut =
+            format!(r#"{{"choices":[{{"delta":{{"content":"a"}},"finish_reason":"{reason}"}}]}}"#);
+        check(&cut, "text:a | failed:output_too_long").await;
+        check(&format!("{cut}\n{usage}\n[DONE]"), "text:a | usage:5+6 | failed:output_too_long")
+            .await;
+    }
+    // All of it went into reasoning.
+    let thought = r#"{"choices":[{"delta":{"reasoning_content":"hm"},"finish_reason":"length"}]}"#;
+    check(thought, "thinking:hm | failed:output_too_long").await;
+    let body = r#"{"choices":[{"message":{"content":"hello"},"finish_reason":"length"}],
+        "usage":{"prompt_tokens":5,"completion_tokens":6}}"#;
+    let whole = answer("200 OK", &["content-type: application/json"], body);
+    let outcome = against("openai", vec![Step::Send(whole)]).await;
+    assert_eq!(outcome.words(), "text:hello | usage:5+6 | failed:output_too_long");
+    let failure = outcome.failure.unwrap();
+    assert!(!failure.retryable && failure.message.contains("limit of tokens"), "{failure:?}");
 }
 
 #[tokio::test]
