@@ -244,7 +244,9 @@ pub struct Appended {
 pub struct Answered {
     /// Whether the key was used for the same request.
     pub is_of_same_body: bool,
-    /// Seq of the last event of the append that it was used for.
+    /// Seq of the first event of the append that it was used for.
+    pub first_seq: Seq,
+    /// Seq of the last one.
     pub last_seq: Seq,
     /// The receipt kept with the answer.
     pub receipt: String,

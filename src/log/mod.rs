@@ -198,6 +198,7 @@ impl Log {
             let found = Tables(&db).answer(&kept.key)?;
             Ok(found.map(|answer| Answered {
                 is_of_same_body: answer.body == kept.body,
+                first_seq: answer.first_seq,
                 last_seq: answer.last_seq,
                 receipt: answer.receipt,
             }))

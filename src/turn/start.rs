@@ -12,7 +12,7 @@ use super::gate::Gate;
 use super::runner::Job;
 use super::{Shared, TurnIds, TurnsError};
 use crate::log::turn_guard::Reason;
-use crate::log::{Append, AppendError, Appended, Idempotency, Refusal};
+use crate::log::{Append, AppendError, Idempotency, Refusal};
 use crate::provider::EXTERNAL;
 use crate::read_model::ReadModelError;
 
@@ -98,13 +98,13 @@ impl Accepted {
     }
 
     /// The first answer, read back.
-    pub(super) fn again(receipt: &str, appended: &Appended) -> Option<Accepted> {
+    pub(super) fn again(receipt: &str, first_seq: Seq, last_seq: Seq) -> Option<Accepted> {
         if let Some(id) = receipt.strip_prefix("queued ") {
             let queued_message = QueuedMessageId::parse(id).ok()?;
-            return Some(Accepted::Queued { queued_message, seq: appended.last_seq });
+            return Some(Accepted::Queued { queued_message, seq: last_seq });
         }
         let ids = TurnIds::from_receipt(receipt)?;
-        Some(Accepted::Started { ids, resume_after: appended.first_seq.prev() })
+        Some(Accepted::Started { ids, resume_after: first_seq.prev() })
     }
 }
 
@@ -137,7 +137,8 @@ impl Shared {
             .map(|kept| Idempotency { receipt: start.ids.receipt(), ..kept });
         match self.log.append(append).await {
             Ok(appended) => match &appended.replayed {
-                Some(receipt) => Accepted::again(receipt, &appended).ok_or(TurnsError::Unreadable),
+                Some(receipt) => Accepted::again(receipt, appended.first_seq, appended.last_seq)
+                    .ok_or(TurnsError::Unreadable),
                 None => {
                     self.spawn_turn(Job {
                         chat,
@@ -203,7 +204,8 @@ impl Shared {
             idempotency.map(|kept| Idempotency { receipt: accepted(Seq::ZERO).receipt(), ..kept });
         let appended = self.log.append(append).await?;
         match &appended.replayed {
-            Some(receipt) => Accepted::again(receipt, &appended).ok_or(TurnsError::Unreadable),
+            Some(receipt) => Accepted::again(receipt, appended.first_seq, appended.last_seq)
+                .ok_or(TurnsError::Unreadable),
             None => Ok(accepted(appended.last_seq)),
         }
     }

@@ -149,6 +149,11 @@ impl Shared {
     ) -> Result<Accepted, ScheduleError> {
         let _gate = self.gates.enter(&chat).await;
         let found = self.turns.0.chat(&chat).await?;
+        // The schedule may be gone since.
+        if let Some(before) = self.turns.0.answered_before(idempotency.as_ref()).await? {
+            let again = Accepted::again(&before.receipt, before.first_seq, before.last_seq);
+            return Ok(again.ok_or(TurnsError::Unreadable)?);
+        }
         let item = self.find(&found, &schedule).await?;
         let now = self.turns.0.clock.now();
         let waits = next_run(&item, now).filter(|due| due.at <= now);

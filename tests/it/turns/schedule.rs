@@ -162,6 +162,24 @@ async fn a_busy_chat_is_waited_for_and_runs_do_not_pile_up() {
 }
 
 #[tokio::test]
+async fn a_run_is_answered_again_when_its_schedule_is_gone() {
+    let room = room("").await;
+    room.schedule(&minutely("echo")).await;
+    let path = "/v1/schedules/s1/run";
+    let (this, other) = (json!({ "chat_id": "c1" }), json!({ "chat_id": "c1", "by": "x" }));
+    let [first, ..] = room.api.thrice(Method::POST, path, &this, &other).await;
+    assert_eq!(first.status, 202);
+    room.runs_when("the run", |runs| is_done(runs, 1)).await;
+    room.api.call(Method::DELETE, "/v1/schedules/s1", &this).await.expect(200);
+    let n_events = room.events().await.len();
+    let [again, _, reused] = room.api.thrice(Method::POST, path, &this, &other).await;
+    assert_eq!((again.status, again.json()), (202, first.json()));
+    assert_eq!(reused.problem(), "409 idempotency_key_reused");
+    assert_eq!(room.api.post(path, &this).await.problem(), "404 schedule_not_found");
+    assert_eq!(room.events().await.len(), n_events);
+}
+
+#[tokio::test]
 async fn two_that_are_due_in_one_chat_run_one_after_the_other() {
     let room = room("").await;
     room.schedule(&minutely("echo")).await;
