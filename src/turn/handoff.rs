@@ -118,6 +118,7 @@ impl Shared {
     async fn end_alone(&self, chat: &ChatRef, ending: Vec<NewEvent>) -> Result<(), Undelivered> {
         if !ending.is_empty() {
             append(&self.log, &chat.id, ending).await?;
+            self.stirred.is_idle(chat);
         }
         Ok(())
     }

@@ -56,6 +56,7 @@ use crate::read_model::{ReadModel, ReadModelError};
 use gate::ChatGates;
 use runner::Job;
 use running::{Registry, Running};
+use schedule::Stirred;
 
 /// Agent sessions remembered: more chats than a server has active at a time.
 const SESSIONS_KEPT: usize = 4_096;
@@ -210,6 +211,8 @@ struct Shared {
     sessions: Mutex<LruCache<(Seq, String), Option<Session>>>,
     /// Chats whose queue a task follows.
     watched: Mutex<HashSet<Seq>>,
+    /// Chats whose schedules are to be looked at.
+    stirred: Stirred,
     tasks: TaskTracker,
     /// No new work is taken.
     closing: CancellationToken,
@@ -242,6 +245,7 @@ impl Turns {
             n_waiting: AtomicUsize::new(0),
             sessions: Mutex::new(LruCache::new(kept)),
             watched: Mutex::default(),
+            stirred: Stirred::default(),
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
             cut: CancellationToken::new(),

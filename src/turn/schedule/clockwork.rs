@@ -61,7 +61,7 @@ impl Clockwork {
             let sleep = self.sleep();
             tokio::select! {
                 Some((chat, look)) = self.looks.next() => self.looked(chat, look),
-                () = self.shared.wake.notified() => {}
+                () = self.shared.stirred().rung() => {}
                 () = tokio::time::sleep(sleep) => {}
             }
         }
@@ -69,7 +69,7 @@ impl Clockwork {
 
     /// Chats in which something has changed are looked at now.
     fn take_changed(&mut self) {
-        let changed = std::mem::take(&mut *self.shared.changed());
+        let changed = self.shared.stirred().take();
         let now = self.shared.turns.0.clock.now();
         for (created, chat) in changed {
             match self.looked_at.get_mut(&created) {

@@ -19,7 +19,8 @@ use crate::log::turn_guard::Reason;
 use crate::log::{Append, AppendError, Idempotency, Refusal};
 use crate::turn::{Accepted, Asks, IfBusy, StartTurn, TurnIds, TurnsError};
 
-/// Between two looks at a chat that is busy while a run is due.
+/// Between two looks at a chat that is busy while a run is due. Of a turn that ends here it is told
+/// at once; one of a producer outside, or whose lease runs out, ends in the log alone.
 const BUSY: Duration = Duration::from_secs(1);
 
 /// Between two tries while the disk, a read model or the number of turns keeps a run from starting.
@@ -60,6 +61,7 @@ impl Shared {
         runs.sort_by(|(due, a), (other, b)| (due.at, &a.id).cmp(&(other.at, &b.id)));
         let late_max_ms = u64::try_from(turns.config.schedule_late.as_millis()).unwrap_or(u64::MAX);
         let mut is_busy = false;
+        self.stirred().wait_for(chat.created);
         for (due, schedule) in &runs {
             if due.at > now {
                 break;
@@ -74,13 +76,20 @@ impl Shared {
             match fired {
                 Fired::Said => {}
                 Fired::Busy => is_busy = true,
-                Fired::Later(error) => return Err(error),
-                Fired::Gone => return Ok(Look::Never),
+                Fired::Later(error) => {
+                    self.stirred().wait_no_more(chat.created);
+                    return Err(error);
+                }
+                Fired::Gone => {
+                    self.stirred().wait_no_more(chat.created);
+                    return Ok(Look::Never);
+                }
             }
         }
         if is_busy {
             return Ok(Look::After(BUSY));
         }
+        self.stirred().wait_no_more(chat.created);
         // What was due has another next time now.
         let (items, _) = turns.read_model.schedule_items(chat).await?;
         let next = items.iter().filter_map(|schedule| next_run(schedule, now)).map(|due| due.at);
@@ -160,8 +169,7 @@ impl Shared {
         let due = waits.unwrap_or(Due { at: now, n_missed: 0 });
         let start = self.start_of(&chat, &item, &due, ids, idempotency);
         let accepted = self.turns.start(start).await?;
-        self.changed().insert(found.created, found);
-        self.wake.notify_one();
+        self.stirred().change(found);
         Ok(accepted)
     }
 

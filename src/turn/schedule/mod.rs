@@ -5,23 +5,23 @@
 //! nothing and repeats nothing. A run is one append: the user's message, the start of the turn, and
 //! `schedule_fired`.
 //!
-//! Reading order: `due` decides (pure), `agenda` says which chat is next (pure), `clockwork` waits
-//! and looks, `fire` starts a run or says why not.
+//! Reading order: `due` decides (pure), `agenda` says which chat is next (pure), `stirred`
+//! which ones at once, `clockwork` waits and looks, `fire` starts a run or says why not.
 
 mod agenda;
 mod clockwork;
 mod due;
 mod fire;
+mod stirred;
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use scrollback_projections::schedule::Schedule;
 use scrollback_schema::event::{Patch, ScheduleCreated, ScheduleRemoved, ScheduleUpdated};
 use scrollback_schema::{ChatId, ChatRef, Event, NewEvent, ScheduleId, Seq};
-use tokio::sync::Notify;
 
 pub use due::{Due, TimingError, next_run};
+pub(super) use stirred::Stirred;
 
 use super::gate::ChatGates;
 use super::{Accepted, TurnIds, Turns, TurnsError};
@@ -55,17 +55,12 @@ struct Shared {
     turns: Turns,
     /// Who changes or fires a schedule passes its chat's gate: a run that is paused does not start.
     gates: ChatGates,
-    /// Chats to look at, since something has changed in them.
-    changed: Mutex<BTreeMap<Seq, ChatRef>>,
-    wake: Notify,
 }
 
 impl Schedules {
     /// Fires nothing yet.
     pub fn new(turns: Turns) -> Schedules {
-        let changed = Mutex::default();
-        let gates = ChatGates::default();
-        Schedules(Arc::new(Shared { turns, gates, changed, wake: Notify::new() }))
+        Schedules(Arc::new(Shared { turns, gates: ChatGates::default() }))
     }
 
     /// Makes a schedule; returns its id, which is the client's key's first one, and its seq.
@@ -175,15 +170,14 @@ impl Schedules {
         if !chats.is_empty() {
             tracing::info!(n_chats = chats.len(), "schedules go on");
         }
-        let by_seq = chats.into_iter().map(|chat| (chat.created, chat));
-        self.0.changed().extend(by_seq);
+        self.0.stirred().extend(chats);
         turns.tasks.spawn(clockwork::run(Arc::clone(&self.0)));
         Ok(())
     }
 
     /// Has the clock looked at now, for who has set it.
     pub fn wake(&self) {
-        self.0.wake.notify_one();
+        self.0.stirred().ring();
     }
 }
 
@@ -203,8 +197,7 @@ impl Shared {
             append.idempotency = idempotency;
             let appended = shared.turns.0.log.append(append).await?;
             drop(gate);
-            shared.changed().insert(found.created, found);
-            shared.wake.notify_one();
+            shared.stirred().change(found);
             Ok(appended)
         };
         Ok(self.turns.whole(change).await?)
@@ -219,7 +212,7 @@ impl Shared {
         found.ok_or_else(not_found)
     }
 
-    fn changed(&self) -> MutexGuard<'_, BTreeMap<Seq, ChatRef>> {
-        self.changed.lock().unwrap_or_else(PoisonError::into_inner)
+    fn stirred(&self) -> &Stirred {
+        &self.turns.0.stirred
     }
 }

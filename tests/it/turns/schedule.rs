@@ -162,6 +162,23 @@ async fn a_busy_chat_is_waited_for_and_runs_do_not_pile_up() {
 }
 
 #[tokio::test]
+async fn what_waits_starts_when_the_turn_ends_and_not_a_while_later() {
+    let room = room("").await;
+    room.schedule(&minutely("echo")).await;
+    let busy = room.start("hangs").await;
+    room.message_when(&busy, "its word", |m| m["content_text"] == "a").await;
+    let mut other = minutely("echo");
+    (other["schedule_id"], other["prompt"]) = (json!("s2"), json!("Other"));
+    room.schedule(&other).await;
+    room.later(MINUTE_MS);
+    // The clock stands still from here on: no look is due by it.
+    room.stop(&busy).await;
+    let events = room.events_when("both runs", |events| n_ends(events) == 3).await;
+    let said = events.iter().filter(|event| event.starts_with("assistant_text <"));
+    assert_eq!(said.count(), 2, "{events:?}");
+}
+
+#[tokio::test]
 async fn a_run_is_answered_again_when_its_schedule_is_gone() {
     let room = room("").await;
     room.schedule(&minutely("echo")).await;
