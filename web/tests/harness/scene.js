@@ -1,7 +1,7 @@
 // What a test file plays in: a server, a browser program, and the devices that it asks for.
 //
-// A device is closed when the test is over that asked for it, and everything else with the file. What
-// the pages did wrong fails the test.
+// A device is closed when the test is over that asked for it, and everything else with the file.
+// What the pages did wrong fails the test.
 
 import { after, afterEach } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";

@@ -237,7 +237,8 @@ test("a text that is another one is read anew", () => {
 
 test("no block grows without a bound, and nothing is lost where one is cut", () => {
   const line = "word ".repeat(10_000).trim();
-  for (const text of [line, `- ${"item of a list\n- ".repeat(3_000)}`, `${"line\n".repeat(9_000)}`]) {
+  const [list, lines] = [`- ${"item of a list\n- ".repeat(3_000)}`, "line\n".repeat(9_000)];
+  for (const text of [line, list, lines]) {
     const reader = createReader();
     for (let end = 0; end < text.length; end += 997) reader.read(text.slice(0, end), true);
     const { blocks } = reader.read(text, false);
