@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { seriousFaults } from "../harness/axe.js";
 import { screenshot } from "../harness/browser.js";
+import { letters } from "../harness/chat_page.js";
 import { Scene } from "../harness/scene.js";
 import { until } from "../harness/until.js";
 import { LOOKS } from "../harness/looks.js";
@@ -31,12 +32,16 @@ async function look(page, name) {
   await page.setViewportSize({ width: 1200, height: 800 });
 }
 
+/** Opens the page without motion, so that no picture is of something half way. */
+const inspect = async (/** @type {string} */ path) =>
+  (await scene.device({ reducedMotion: true })).tab(path);
+
 /** The row of an event. */
 const row = (/** @type {Page} */ page, /** @type {number} */ seq) =>
   page.locator(`#seq-${seq}`);
 
 test("an empty log", async () => {
-  const page = await (await scene.device({ reducedMotion: true })).tab("/inspector");
+  const page = await inspect("/inspector");
   await page.getByText(/no events|nothing|empty/i).first().waitFor();
   await look(page, "empty");
 });
@@ -45,7 +50,7 @@ test("the log as it grows", async () => {
   await scene.api.createChat("told", "Why the import got slower");
   const turn = await scene.api.turn("told", "Why did the import get slower?");
   await turn.append(scene.api, story.report());
-  const page = await (await scene.device({ reducedMotion: true })).tab("/inspector");
+  const page = await inspect("/inspector");
   await row(page, 1).waitFor();
   const last = await turn.complete(scene.api);
   await row(page, last).waitFor();
@@ -53,53 +58,74 @@ test("the log as it grows", async () => {
 });
 
 test("one event, as it was sent and as it is stored", async () => {
-  const page = await (await scene.device({ reducedMotion: true })).tab("/inspector?seq=2");
-  await page.getByRole("tab", { name: /envelope/i }).click();
+  const page = await inspect("/inspector?seq=2");
+  await page.getByRole("tab", { name: "Event", exact: true }).click();
   await page.getByText("Why did the import get slower?").first().waitFor();
-  await look(page, "envelope");
-  await page.getByRole("tab", { name: /stored/i }).click();
+  await look(page, "event");
+  await page.getByRole("tab", { name: "Stored", exact: true }).click();
   await page.getByText(/checksum/i).first().waitFor();
   await look(page, "stored");
 });
 
 test("a message at every seq", async () => {
   const { id, first_seq, last_seq } = await scene.api.lastMessage("told");
-  const page = await (await scene.device({ reducedMotion: true })).tab(`/inspector?seq=${last_seq}&chat=told&message=${id}`);
-  await page.getByRole("tab", { name: /message/i }).click();
+  const page = await inspect(`/inspector?seq=${last_seq}&chat=told&message=${id}`);
+  await page.getByRole("tab", { name: "Message", exact: true }).click();
   const slider = page.getByRole("slider").first();
   await slider.waitFor();
-  const panel = page.getByRole("tabpanel").filter({ has: page.getByRole("slider") });
+  const panel = page.getByRole("tabpanel");
+  const says = async (/** @type {string} */ piece) => (await panel.innerText()).includes(piece);
+  // Step by step through all of its seqs, each as the server has it.
   await slider.focus();
-  await slider.press("Home");
-  const at = first_seq + 2;
-  const { message, ...bare } = await scene.api.get(
-    `/v1/chats/told/messages/${id}?at_seq=${at}`,
-  );
-  assert.ok((message ?? bare).content_text.length > 0);
-  await slider.press("End");
-  await until("the end is shown", async () => (await panel.innerText()).includes("90 MB"));
+  for (let seq = first_seq; seq <= last_seq; seq += 1) {
+    await slider.press(seq === first_seq ? "Home" : "ArrowRight");
+    const answer = await scene.api.get(`/v1/chats/told/messages/${id}?at_seq=${seq}`);
+    const text = letters((answer["message"] ?? answer)["content_text"]);
+    await until(`seq ${seq} is shown`, async () => {
+      const shown = letters(await panel.innerText());
+      return shown.includes(`seq${seq}·`) && shown.includes(text);
+    });
+  }
   await look(page, "message");
+  await page.getByRole("button", { name: "Mark B" }).click();
   await slider.press("Home");
-  await until("the beginning is shown", async () => !(await panel.innerText()).includes("90 MB"));
+  await until("the beginning is shown", async () => !(await says("90 MB")));
   await look(page, "message-then");
+  await page.getByRole("button", { name: "Mark A" }).click();
+  await until("the difference is shown", () => says("90 MB"));
+  await look(page, "message-difference");
+});
+
+test("where the time of a turn went", async () => {
+  const { turn_id } = await scene.api.lastMessage("told");
+  const page = await inspect(`/inspector?chat=told&turn=${turn_id}&tab=turn`);
+  await until("its end is told", async () => {
+    return (await page.getByRole("tabpanel").innerText()).includes("complete");
+  });
+  await look(page, "turn");
 });
 
 test("filters", async () => {
-  const page = await (await scene.device({ reducedMotion: true })).tab("/inspector?chat=told");
+  const page = await inspect("/inspector?chat=told");
   await row(page, 2).waitFor();
-  await page.getByLabel(/text/i).first().fill("CONCURRENTLY");
+  await page.locator('[data-field="text"]').fill("CONCURRENTLY");
   await until("one event is left", async () => {
     return (await page.getByRole("option").count()) === 1;
   });
   await look(page, "filter");
-  await page.getByLabel(/text/i).first().fill("xyzzy");
-  await page.getByText(/no events|nothing|none/i).first().waitFor();
+  await page.locator('[data-field="text"]').fill("xyzzy");
+  await page.getByText("No event passes").waitFor();
   await look(page, "filter-nothing");
 });
 
-test("a view is rebuilt", async () => {
-  const page = await (await scene.device({ reducedMotion: true })).tab("/inspector");
-  const messages = page.locator('[data-projection="messages"]').first();
-  await messages.waitFor();
-  await look(page, "projections");
+test("a view is checked and rebuilt, and says so", async () => {
+  const page = await inspect("/inspector?tab=views");
+  const card = page
+    .getByRole("tabpanel")
+    .locator("section", { has: page.getByRole("heading", { name: "messages", exact: true }) });
+  await card.getByRole("button", { name: "Check", exact: true }).click();
+  await card.getByText(/equal/i).waitFor();
+  await card.getByRole("button", { name: "Rebuild", exact: true }).click();
+  await card.getByText(/rebuilt/i).waitFor();
+  await look(page, "views");
 });

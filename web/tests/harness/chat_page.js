@@ -80,6 +80,17 @@ export class ChatPage {
     await until(`the message shows ${JSON.stringify(piece)}`, look, deadlineMs);
   }
 
+  /** Waits until a long message ends with a piece, and reads no more than its end. */
+  async endsWith(/** @type {string} */ messageId, /** @type {string} */ piece) {
+    const entry = this.message(messageId).locator('[data-entry="assistant_text"]').last();
+    const look = () =>
+      entry.evaluate((node, wanted) => {
+        const block = node.lastElementChild?.lastElementChild;
+        return block?.textContent?.trimEnd().endsWith(wanted) ?? false;
+      }, piece);
+    await until(`the message ends with ${JSON.stringify(piece)}`, look);
+  }
+
   /**
    * Waits until a message has a status, then compares its text with the log's.
    *
