@@ -34,22 +34,49 @@ test("a message is sent, answered, and stopped", async () => {
   assert.equal(await chat.page.locator("[data-message-id]").count(), 2);
 });
 
-test("a send whose answer is lost is repeated, and arrives once", async () => {
-  await scene.api.createChat("lost");
+/**
+ * Sends while something is wrong with the network, and expects it to arrive once.
+ *
+ * @param {string} chatId
+ * @param {(proxy: import("../harness/proxy.js").Proxy) => Promise<void> | void} breakIt
+ * @param {(proxy: import("../harness/proxy.js").Proxy) => Promise<void> | void} mendIt
+ */
+async function sendOnce(chatId, breakIt, mendIt) {
+  await scene.api.createChat(chatId);
   const device = await scene.device();
-  const chat = await ChatPage.open(device, "lost");
+  const chat = await ChatPage.open(device, chatId);
   await until("the page is live", async () => (await chat.phase()) === "live");
-  await device.proxy.refuse();
-  await chat.send("Said without a network");
-  await chat.page.getByText("Said without a network").first().waitFor();
-  await device.proxy.restore();
-  const rows = () => scene.api.messages("lost");
-  await until("it is answered", async () => (await rows()).length === 2, 30_000);
-  const said = (await rows()).filter((row) => row["role"] === "user");
-  assert.deepEqual(said.map((row) => row["content_text"]), ["Said without a network"]);
-  await chat.message(said[0]?.["id"]).waitFor();
-  const shown = chat.page.locator("[data-message-id][data-role=user]");
-  await until("it is shown once", async () => (await shown.count()) === 1);
+  await breakIt(device.proxy);
+  await chat.send("Said once");
+  await chat.page.getByText("Said once").first().waitFor();
+  await mendIt(device.proxy);
+  const said = async () => {
+    const rows = await scene.api.messages(chatId);
+    return rows.filter((row) => row["role"] === "user");
+  };
+  await until("it has arrived", async () => (await said()).length > 0, 30_000);
+  const answer = await until("it is answered", async () => {
+    const last = await scene.api.lastMessage(chatId);
+    return last["stream_status"] === "completed" && last["role"] === "assistant" ? last : null;
+  }, 30_000);
+  await until("the page shows it", async () => (await chat.status(answer["id"])) === "completed");
+  assert.deepEqual((await said()).map((row) => row["content_text"]), ["Said once"]);
+  // One bubble, and none beside it that says that it was not sent.
+  assert.equal(await chat.page.locator("[data-role=user]").count(), 1);
+  assert.equal((await scene.api.get(`/v1/chats/${chatId}/queue`))["items"].length, 0);
+}
+
+test("a send without a network goes out when there is one", async () => {
+  await sendOnce("unsent", (proxy) => proxy.refuse(), (proxy) => proxy.restore());
+});
+
+test("a send whose answer is lost is repeated, and arrives once", async () => {
+  await sendOnce("lost", (proxy) => proxy.mute(), async (proxy) => {
+    const rows = () => scene.api.messages("lost");
+    await until("the server has it", async () => (await rows()).length > 0);
+    proxy.cut();
+    await proxy.restore();
+  });
 });
 
 test("messages wait in the queue, and are edited, removed and sent now", async () => {

@@ -108,6 +108,13 @@ test("a second browser", async () => {
 
 test("the network is cut, and back at once", async () => {
   const { turn, device, chat, go } = await midAnswer("cut");
+  for (const name of ["x", "y", "z"]) {
+    await device.proxy.refuse();
+    // Said while nobody hears it, so that there is something to miss.
+    await turn.say(scene.api, ...numbered(name, 0, 5));
+    await device.proxy.restore();
+    await chat.shows(turn.messageId, `${name}4`);
+  }
   const rest = go();
   for (const piece of ["c5 ", "c15 ", "c30 "]) {
     await chat.shows(turn.messageId, piece);

@@ -23,6 +23,7 @@ export class Proxy {
   /** @type {Set<Link>} */
   #links = new Set();
   #stalled = false;
+  #isMute = false;
   #toPort;
   #server = createServer({ pauseOnConnect: true }, (near) => this.#accept(near));
   #port = 0;
@@ -65,6 +66,7 @@ export class Proxy {
       if (!far.write(chunk)) near.pause();
     });
     far.on("data", (chunk) => {
+      if (this.#isMute) return;
       if (chunk.slice(-LAST_CHUNK.length).toString() === LAST_CHUNK) link.path = "";
       if (!near.write(chunk)) far.pause();
     });
@@ -110,8 +112,14 @@ export class Proxy {
     }
   }
 
-  /** Lets everything through again. */
+  /** Passes requests on and loses what is answered, until `restore`. */
+  mute() {
+    this.#isMute = true;
+  }
+
+  /** Lets everything through again; what was lost stays lost. */
   async restore() {
+    this.#isMute = false;
     if (this.#stalled) {
       this.#stalled = false;
       for (const { near, far } of this.#links) {

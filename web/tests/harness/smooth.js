@@ -1,9 +1,10 @@
 // How long a page keeps its main thread busy at a time.
 //
-// Measured in processor time: what a person feels on a machine that does nothing else, and the same
-// on one that does. What the browser calls a long task, by the clock, is `longTasks` in `browser.js`.
+// Measured in processor time: what a person feels on a machine that does nothing else, and the
+// same on one that does. What the browser calls a long task, by the clock, is `longTasks` in
+// `browser.js`.
 
-/** @typedef {{ ph: string, name: string, pid: number, tid: number, tdur?: number, args: any }} Traced */
+/** @typedef {{ name: string, pid: number, tid: number, tdur?: number, args: any }} Traced */
 
 /**
  * Watches the main threads of a browser while something runs in it.
