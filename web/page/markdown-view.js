@@ -28,8 +28,8 @@ import { createReader } from "./markdown.js";
 const CHUNK_LINES = 100;
 
 /**
- * The blocks that share one element, for the same reason: what is below costs as much in a text of a
- * thousand paragraphs as in one of ten, and a part that is out of sight is not painted.
+ * The blocks that share one element, for the same reason: what is below costs as much in a text of
+ * a thousand paragraphs as in one of ten, and a part that is out of sight is not painted.
  */
 const PART_BLOCKS = 32;
 

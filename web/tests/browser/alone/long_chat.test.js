@@ -35,7 +35,8 @@ function log() {
   for (let n = 0; n < N_TURNS; n += 1) {
     const [user, message, turn] = [`u${n}`, `m${n}`, `t${n}`];
     add("user_text", { text: `Question ${n}, and what comes of it?` }, user);
-    add("stream_started", { provider: "external", user_message_id: user, origin: "external" }, message, turn);
+    const started = { provider: "external", user_message_id: user, origin: "external" };
+    add("stream_started", started, message, turn);
     const text = `Answer ${n}. **Bold** words, \`code\`, and a list:\n\n- one\n- two\n\nThe end.`;
     add("assistant_text", { text }, message, turn);
     add("complete", { status: "completed", duration_ms: 900 }, message, turn);
