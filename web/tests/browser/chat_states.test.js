@@ -124,10 +124,10 @@ test("a turn that was stopped", async () => {
 });
 
 test("a search, with and without a find", async () => {
-  const chat = await ChatPage.open(await still(), "done");
-  await chat.composer.waitFor();
+  await scene.api.createChat("harbour", "The lights of the harbour");
+  const { chat } = await play("reef", "Who kept the lighthouse?", story.halfASentence());
   const { page } = chat;
-  await page.getByRole("searchbox").fill("shop");
+  await page.getByRole("searchbox").fill("lighthouse");
   await until("one chat is left", async () => (await page.locator("[data-chat-id]").count()) === 1);
   await look(chat, "search", "list");
   await page.setViewportSize({ width: 1200, height: 800 });
@@ -137,8 +137,8 @@ test("a search, with and without a find", async () => {
 });
 
 test("without a server, and without a network", async () => {
-  const own = await still();
-  const chat = await ChatPage.open(own, "done");
+  const { chat } = await play("away", "Why is the import slow?", story.streaming());
+  const own = chat.device;
   await until("the page is live", async () => (await chat.phase()) === "live");
   await own.proxy.refuse();
   await until("it waits for the server", async () => (await chat.phase()) === "waiting");
