@@ -4,23 +4,23 @@ use std::ops::ControlFlow;
 
 use anyhow::bail;
 use clap::Args;
-use scrollback_projections::message::{Message, Messages, Part, Role};
+use scrollback_projections::message::{Message, Messages, Part, Role, StreamStatus};
 use scrollback_projections::{Projection, Touch};
-use scrollback_schema::{ChatId, MessageId, Recorded, Seq};
+use scrollback_schema::{ChatId, Kind, MessageId, Recorded, Seq};
 
-use super::filter::Filter;
+use super::filter::{Filter, find_chat};
 use super::{fold, walk};
 use crate::cli::exit::Exit;
 use crate::cli::output::{Format, Out, say};
 use crate::cli::range::SeqRange;
 use crate::inspect::{duration_text, quoted};
 use crate::log::offline::OfflineLog;
-use crate::log::{Scope, Section};
+use crate::log::{PageLimits, Scope, Section};
 
 /// Show a message as it is read: its text, thinking, tools, plan, and how it ended
 ///
-/// The message is folded from its events, up to the head or up to --at. With --json it is the
-/// snapshot that clients get, with as_of_seq.
+/// The message is folded from its events, up to the head or up to --at; which one it is and how it
+/// ended is told before. With --json it is the snapshot that clients get, with as_of_seq.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -29,13 +29,13 @@ Examples:
   scrollback inspect message m2 --chat c1 --json | jq .content_render")]
 pub(crate) struct ShowMessage {
     /// The message
-    message: MessageId,
+    pub(super) message: MessageId,
     /// The chat that it is in, where several chats have a message of this id
     #[arg(long, value_name = "CHAT")]
-    chat: Option<ChatId>,
+    pub(super) chat: Option<ChatId>,
     /// Show it as it was at this seq
     #[arg(long, value_name = "SEQ")]
-    at: Option<Seq>,
+    pub(super) at: Option<Seq>,
 }
 
 /// Runs the command.
@@ -53,6 +53,15 @@ pub(super) fn run(
         ..Filter::default()
     };
     let plan = filter.plan(log, head)?;
+    let told = match out.format {
+        Format::Text => status_before(log, args, as_of)?,
+        Format::Json => None,
+    };
+    if let Some(status) = told {
+        out.line(&title(&args.message, Role::Assistant, status))?;
+        // What it says takes a walk from its first event to its last.
+        out.flush()?;
+    }
     let mut row: Option<Message> = None;
     let is_one_chat = matches!(plan.stretch.scope, Scope::Chat(_));
     let _ = walk(log, &plan.stretch, &mut |section: &Section, index| {
@@ -79,7 +88,13 @@ pub(super) fn run(
             view["as_of_seq"] = as_of.get().into();
             out.json(&view)?;
         }
-        Format::Text => print(&message, out)?,
+        Format::Text => {
+            let head = message.head();
+            if told != Some(head.status) {
+                out.line(&title(&head.id, head.role, head.status))?;
+            }
+            print(&message, out)?;
+        }
     }
     Ok(Exit::Ok)
 }
@@ -93,9 +108,47 @@ pub(super) fn fold_message(row: &mut Option<Message>, event: &Recorded) {
     }
 }
 
+/// How the message of a turn stands, told by the tables and the kind of the turn's last event;
+/// nothing where they do not tell of exactly one.
+fn status_before(
+    log: &mut OfflineLog,
+    args: &ShowMessage,
+    as_of: Seq,
+) -> anyhow::Result<Option<StreamStatus>> {
+    let chat = match &args.chat {
+        Some(id) => Some(find_chat(log, id)?),
+        None => None,
+    };
+    let found = log.find_turns_of_message(&args.message, chat)?;
+    let [found] = found.as_slice() else { return Ok(None) };
+    let is_there = found.turn.started <= as_of
+        && log.find_chat(&found.chat.id)?.is_some_and(|(_, deleted)| deleted.is_none());
+    let ended = match found.ended {
+        _ if !is_there => return Ok(None),
+        Some(ended) if ended <= as_of => ended,
+        _ => return Ok(Some(StreamStatus::InProgress)),
+    };
+    let scope = Scope::Chat(found.chat.created);
+    let page = log.page(&scope, ended.prev(), ended, PageLimits::default())?;
+    let kind = page.sections.first().and_then(|section| {
+        let index = section.events_in(ended.prev(), ended).next()?;
+        Kind::from_number(section.kind_at(index))
+    });
+    Ok(match kind {
+        Some(Kind::Complete) => Some(StreamStatus::Completed),
+        Some(Kind::Cancelled) => Some(StreamStatus::Interrupted),
+        Some(Kind::Error) => Some(StreamStatus::Failed),
+        _ => None,
+    })
+}
+
+fn title(id: &MessageId, role: Role, status: StreamStatus) -> String {
+    format!("message   {id} ({}, {})", role.name(), status.name())
+}
+
+/// Prints what stands under the title.
 fn print(message: &Message, out: &mut Out) -> std::io::Result<()> {
     let head = message.head();
-    out.line(&format!("message   {} ({}, {})", head.id, head.role.name(), head.status.name()))?;
     out.line(&format!("chat      {}", head.chat_id))?;
     if let Some(turn) = &head.turn {
         let model = turn.model.as_ref().map_or(String::new(), |model| format!(" {model}"));

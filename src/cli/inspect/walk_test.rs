@@ -6,11 +6,12 @@ use std::path::Path;
 use std::rc::Rc;
 
 use scrollback_schema::batch::SectionView;
-use scrollback_schema::event::{ChatCreated, ChatViewed, Custom, UserText};
+use scrollback_schema::event::{ChatCreated, ChatViewed, Custom, Origin, UserText};
 use scrollback_schema::{ChatId, Event, Kind, MessageId, NewEvent, Seq};
 
 use super::events::{Printer, print_stretch};
 use super::filter::Filter;
+use super::message::{self, ShowMessage};
 use crate::cli::output::{Format, Out};
 use crate::cli::preview::{Extent, Lines};
 use crate::clock::Clock;
@@ -130,6 +131,35 @@ fn a_message_of_a_user_is_looked_up_and_not_looked_for() {
     let said = last_events(&mut log, &plan, 2).unwrap();
     assert_eq!((said.len(), plan.stretch.after), (1, said[0].seq.prev()));
     assert!(matches!(plan.stretch.scope, Scope::Chat(chat) if chat == said[0].chat.created));
+}
+
+#[test]
+fn a_message_is_named_before_what_it_says_is_read() {
+    use scrollback_test_support::sample::{complete, of_turn, started, text};
+    let dir = tempfile::tempdir().unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let log = Log::open(dir.path(), LogOptions::default(), &Clock::System).unwrap();
+    let append = |events: Vec<NewEvent>| {
+        let append = Append::new(ChatId::parse("c1").unwrap(), events).unwrap();
+        runtime.block_on(log.append(append)).unwrap().last_seq
+    };
+    append(vec![NewEvent::of_chat(Event::ChatCreated(ChatCreated::default()))]);
+    append(vec![started("t1", "m1", Origin::User)]);
+    let said = append(of_turn("t1", "m1", vec![text("hello")]));
+    let ended = append(of_turn("t1", "m1", vec![complete()]));
+    runtime.block_on(log.close());
+    let mut log = OfflineLog::open(dir.path()).unwrap();
+    for (at, status) in [(said, "in_progress"), (ended, "completed")] {
+        let writes = Writes::default();
+        let mut out = Out::to(Box::new(writes.clone()), Format::Text);
+        let message = MessageId::parse("m1").unwrap();
+        let args = ShowMessage { message, chat: None, at: Some(at) };
+        message::run(&mut log, ended, &args, &mut out).unwrap();
+        drop(out);
+        let writes = writes.0.borrow();
+        assert_eq!(writes[0], format!("message   m1 (assistant, {status})\n"));
+        assert!(writes[1].starts_with("chat      c1\n"), "{writes:?}");
+    }
 }
 
 #[test]
