@@ -14,8 +14,9 @@ use scrollback_schema::{ChatId, ChatRef, MessageId, Millis, Seq, TurnId, TurnRef
 use super::section::{Place, Section};
 use super::{ChatIndex, Page, PageLimits, ReadError, Scope};
 
-/// Names kept at hand by one loader; beyond it they are forgotten and looked up again.
-const NAMES_MAX: usize = 65_536;
+/// Names of chats, and as many of turns, kept at hand by one loader; beyond it they are forgotten
+/// and looked up again, in microseconds. About 150 bytes each, and a server has several loaders.
+const NAMES_MAX: usize = 16_384;
 
 /// Runs asked of the index at once: a page of single events needs no more.
 const RUNS_MAX: usize = 4_096;

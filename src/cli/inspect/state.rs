@@ -27,8 +27,9 @@ use crate::log::{Scope, Section};
 /// Show the chats and their messages as they were at a seq
 ///
 /// Everything is folded from the events up to that seq. Messages that have ended are kept as one
-/// line, so memory grows with the number of messages and not with their length. With --json each
-/// line is a chat with its messages.
+/// line, and outside of memory but for a few megabytes. What stays in memory is bounded, except for
+/// the text of the turns that are open at the same time. With --json each line is a chat with its
+/// messages.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
