@@ -128,8 +128,8 @@ for (const [i, tab] of TABS.entries()) {
   };
 }
 
-const { seq, filter } = navigation.place;
-document.body.dataset["pane"] = seq !== null || filter.message ? "detail" : "timeline";
+const { seq, tab } = navigation.place;
+document.body.dataset["pane"] = seq !== null || tab !== "event" ? "detail" : "timeline";
 find(document, "#bar", HTMLElement).append(bar.element);
 find(document, "#trouble", HTMLElement).append(troubles.element);
 find(document, "#timeline", HTMLElement).append(timeline.element);
