@@ -19,11 +19,13 @@ const scene = await Scene.open();
  *
  * @param {Page} page
  * @param {string} name
+ * @param {"tabpanel"} [pane] What must be seen where there is no room for all.
  */
-async function look(page, name) {
+async function look(page, name, pane = undefined) {
   for (const { look, ...media } of LOOKS) {
     await page.emulateMedia({ colorScheme: media.theme });
     await page.setViewportSize(media.viewport);
+    if (pane) await page.getByRole(pane).waitFor();
     const wide = await page.evaluate("document.documentElement.scrollWidth");
     assert.ok(Number(wide) <= media.viewport.width, `${name} is ${wide} px wide in ${look}`);
     await screenshot(page, `inspector-${name}-${look}`);
@@ -78,7 +80,7 @@ test("one event, as it was sent and as it is stored", async () => {
   await look(page, "event");
   await page.getByRole("tab", { name: "Stored", exact: true }).click();
   await page.getByText(/checksum/i).first().waitFor();
-  await look(page, "stored");
+  await look(page, "stored", "tabpanel");
 });
 
 test("a message at every seq", async () => {
@@ -106,7 +108,7 @@ test("a message at every seq", async () => {
       return isThen && shown.includes(`seq${first_seq + n}·`);
     });
   }
-  await look(page, "message");
+  await look(page, "message", "tabpanel");
   await page.getByRole("button", { name: "Mark B" }).click();
   await slider.press("Home");
   await until("the beginning is shown", async () => !(await says("90 MB")));
@@ -122,7 +124,7 @@ test("where the time of a turn went", async () => {
   await until("its end is told", async () => {
     return (await page.getByRole("tabpanel").innerText()).includes("complete");
   });
-  await look(page, "turn");
+  await look(page, "turn", "tabpanel");
 });
 
 test("filters", async () => {
@@ -149,5 +151,5 @@ test("a view is checked and rebuilt, and says so", async () => {
   await card.getByText(/equal/i).waitFor();
   await card.getByRole("button", { name: "Rebuild", exact: true }).click();
   await card.getByText(/rebuilt/i).waitFor();
-  await look(page, "views");
+  await look(page, "views", "tabpanel");
 });
