@@ -76,8 +76,18 @@ test("both answer at once, and one answer holds", async () => {
     const name = n === 0 ? "Run it" : "Do not run it";
     return card(chat, "r2").getByRole("button", { name, exact: true });
   });
-  for (const button of buttons) await button.waitFor();
+  // The first answer closes the card on both pages, so none arrives before both were clicked.
+  let nAnswered = 0;
+  const bothAnswered = () => until("both answer", async () => nAnswered === pages.length);
+  for (const chat of pages) {
+    await chat.page.route("**/requests/r2/respond", async (route) => {
+      nAnswered += 1;
+      await bothAnswered();
+      await route.continue();
+    });
+  }
   await Promise.all(buttons.map((button) => button.click()));
+  await bothAnswered();
   for (const chat of pages) {
     await until("it closes", async () => (await open(chat, "r2")) === 0);
   }
