@@ -9,6 +9,7 @@
 import { connect } from "../client/index.js";
 import { find, h, oncePerFrame, setText, strokes } from "../page/dom.js";
 import { BIN, CROSS, DOWN, LIST, PENCIL, PLUG, PLUS, SEND, STOP } from "../page/icons.js";
+import { openSession } from "../page/sign_in.js";
 import { createAnnouncer } from "./announce.js";
 import { createComposer } from "./composer.js";
 import { refusalText } from "./failure.js";
@@ -31,7 +32,8 @@ const TICK_MS = 1_000;
 /** How long a refusal stays. */
 const PROBLEM_MS = 10_000;
 
-const client = connect();
+const session = openSession();
+const client = connect({ fetch: session.fetch, share: session.share });
 const element = (/** @type {string} */ selector) => find(document, selector, HTMLElement);
 const page = element(".page");
 const isPhone = matchMedia("(max-width: 720px)");
@@ -298,5 +300,5 @@ document.addEventListener("visibilitychange", redraw);
 client.state.subscribe(redraw);
 client.connection.subscribe(redraw);
 setInterval(redraw, TICK_MS);
-void readProviders((...args) => fetch(...args)).then((providers) => composer.offer(providers));
+void readProviders(session.fetch).then((providers) => composer.offer(providers));
 redraw();

@@ -5,6 +5,7 @@
 
 import { connect } from "../client/index.js";
 import { find } from "../page/dom.js";
+import { openSession } from "../page/sign_in.js";
 import { NO_FILTER, TABS } from "./address.js";
 import { CallError, Calls } from "./calls.js";
 import { statsCommand } from "./commands.js";
@@ -18,7 +19,8 @@ import { TroubleBar } from "./trouble_bar.js";
 import { lagOf, troublesOf } from "./view_health.js";
 import { ViewsPanel } from "./views_panel.js";
 
-const calls = new Calls(fetch);
+const session = openSession();
+const calls = new Calls(session.fetch);
 const navigation = new Navigation();
 const watch = new LogWatch(calls);
 /** @type {Map<string, string>} */
@@ -29,7 +31,7 @@ const timeline = new Timeline(calls, navigation, titles, say);
 const views = new ViewsPanel(calls, navigation, say, showViews);
 const detail = new Detail(calls, navigation, views.element, { say, onBack: showEvents });
 // The stream only says how far the log is: rows are read by pages, live ones as old ones.
-const client = connect();
+const client = connect({ fetch: session.fetch, share: session.share });
 const bar = new HeadBar(client.connection.get(), {
   onViews: showTab,
   onHelp: () => help.showModal(),
