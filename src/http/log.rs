@@ -91,7 +91,7 @@ fn sizes(dir: &Path) -> [u64; 3] {
     params(
         ("after_seq" = Option<i64>, Query, minimum = 0,
             description = "Take the first events behind this seq"),
-        ("before_seq" = Option<i64>, Query, minimum = 1,
+        ("before_seq" = Option<i64>, Query, minimum = 0,
             description = "Take the last events before this seq; not together with `after_seq`"),
         ("limit" = Option<i32>, Query, minimum = 1, maximum = 500,
             description = "Items in the page at most; 50 by default"),

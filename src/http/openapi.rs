@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use axum::body::Body;
 use axum::http::{Response, StatusCode};
 use bytes::Bytes;
+use scrollback_schema::Kind;
+use scrollback_schema::limits::IDEMPOTENCY_KEY_LEN_MAX;
 use serde_json::{Map, Value, json};
 use utoipa::openapi::OpenApi;
 
@@ -89,13 +91,20 @@ fn complete(path: &str, method: &str, operation: &mut Map<String, Value>) {
         }
     }
     if takes_key(path, method, &id) {
+        let key = format!("^[!-~]{{1,{IDEMPOTENCY_KEY_LEN_MAX}}}$");
         parameters.push(json!({
             "name": IDEMPOTENCY_KEY,
             "in": "header",
             "required": false,
             "description": "The same key and body give the first answer again for a day",
-            "schema": { "type": "string", "minLength": 1, "maxLength": 255 },
+            "schema": { "type": "string", "pattern": key },
         }));
+    }
+    for parameter in &mut parameters {
+        tell_form(&id, parameter);
+    }
+    if let Some(body) = operation.get_mut("requestBody") {
+        tell_presence(body);
     }
     let problems = problems(path, method, &id, &parameters, operation.contains_key("requestBody"));
     if !parameters.is_empty() {
@@ -111,6 +120,41 @@ fn complete(path: &str, method: &str, operation: &mut Map<String, Value>) {
             .entry(status.to_string())
             .or_insert_with(|| json!({ "description": description, "content": content }));
     }
+}
+
+/// Says which texts a parameter of the query can be, where its type does not say it.
+fn tell_form(id: &str, parameter: &mut Value) {
+    let seq = "[0-9]{1,18}";
+    let form = match parameter["name"].as_str() {
+        Some("cursor") if id == "list_chats" => json!({ "pattern": format!("^{seq}(-{seq})?$") }),
+        Some("cursor") => json!({ "pattern": format!("^{seq}$") }),
+        Some("kind") if id == "list_events" => {
+            let names: Vec<&str> = Kind::ALL.iter().map(|kind| kind.name()).collect();
+            let name = format!("({})", names.join("|"));
+            json!({ "pattern": format!("^({name}(,{name})*)?$") })
+        }
+        Some("chat_id") if id != "list_schedules" => {
+            parameter["schema"] = json!({ "$ref": "#/components/schemas/Id" });
+            return;
+        }
+        Some("open") => {
+            parameter["schema"] = json!({ "enum": [true] });
+            return;
+        }
+        _ => return,
+    };
+    let schema = parameter["schema"].as_object_mut().expect("a parameter has a schema");
+    // It can be left out, which is not to say that it can be null.
+    schema.insert("type".to_owned(), json!("string"));
+    schema.extend(form.as_object().expect("it is one").clone());
+}
+
+/// Says that a body has to be there, but for those that may be left out.
+fn tell_presence(body: &mut Value) {
+    let schema = body["content"]["application/json"]["schema"]["$ref"].as_str().unwrap_or_default();
+    let name = schema.rsplit('/').next().unwrap_or_default();
+    let is_optional = ["By", "CreateChat", "ForkChat", "RebuildProjection"].contains(&name);
+    body["required"] = json!(!is_optional);
 }
 
 /// Whether the operation appends under a client's key.
