@@ -418,17 +418,18 @@ impl Log {
 
     /// Answers what was asked, ends the threads, and leaves the files at rest.
     pub async fn close(&self) {
-        let _ = self.shared.commands.send(Command::Close).await;
         let shared = Arc::clone(&self.shared);
-        let _ = tokio::task::spawn_blocking(move || shared.join()).await;
+        let _ = tokio::task::spawn_blocking(move || shared.close()).await;
     }
 }
 
 impl Shared {
-    fn join(&self) {
+    fn close(&self) {
         let threads = self.threads.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         if let Some(mut threads) = threads {
+            // First whoever else makes checkpoints: nobody is in the way of the writer's last one.
             threads.checkpointer.stop();
+            let _ = self.commands.blocking_send(Command::Close);
             let _ = threads.writer.join();
         }
         self.recent.wake_threads();

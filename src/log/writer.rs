@@ -208,8 +208,10 @@ impl Writer {
                     let _ = reply.send(self.take_lease(&chat, &turn));
                 }
                 Command::Erase { chat, rows, reply } => {
-                    let _ = reply.send(erase::erase_rows(&mut self.db, &chat, &rows));
+                    let erased = erase::erase_rows(&mut self.db, &chat, &rows);
+                    // Before the answer: who has it reads nothing of the chat any more.
                     self.recent.forget();
+                    let _ = reply.send(erased);
                 }
                 Command::Close => break,
             }

@@ -11,6 +11,10 @@ use super::BUSY_TIMEOUT;
 /// How often it is looked whether another connection's checkpoint is over: it lasts two syncs.
 const CHECKPOINT_POLL: Duration = Duration::from_millis(2);
 
+/// How long another connection's checkpoint is waited for where the WAL has to be cut, at most: on a
+/// disk that is busy its syncs last for seconds, and it always ends.
+const CHECKPOINT_WAIT: Duration = Duration::from_secs(60);
+
 /// How far a checkpoint came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Checkpointed {
@@ -52,7 +56,8 @@ pub(crate) fn checkpoint(
 ) -> Result<Checkpointed, rusqlite::Error> {
     let wait = match mode {
         CheckpointMode::Passive => Duration::ZERO,
-        CheckpointMode::Restart | CheckpointMode::Truncate => BUSY_TIMEOUT,
+        CheckpointMode::Restart => BUSY_TIMEOUT,
+        CheckpointMode::Truncate => CHECKPOINT_WAIT,
     };
     let mut waited = Duration::ZERO;
     loop {
