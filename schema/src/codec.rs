@@ -47,6 +47,9 @@ pub enum CodecError {
     /// The bytes are no value of the type.
     #[error("stored payload does not decode")]
     Malformed,
+    /// Its checksum says that the bytes are not those that were written.
+    #[error("stored payload is not what was written")]
+    Damaged,
     /// Bytes are left after the value.
     #[error("stored payload has {bytes} bytes too many")]
     Trailing {
@@ -77,8 +80,8 @@ pub fn encode<T: Serialize>(value: &T, out: &mut Vec<u8>) -> Result<(), CodecErr
 ///
 /// # Errors
 ///
-/// Every variant of [`CodecError`] but `TooLarge`: trailing bytes are refused, and no length within
-/// the bytes can make it allocate more than eight times [`PAYLOAD_BYTES_MAX`].
+/// Every variant of [`CodecError`] but `TooLarge` and `Damaged`: trailing bytes are refused, and no
+/// length within the bytes can make it allocate more than eight times [`PAYLOAD_BYTES_MAX`].
 pub fn decode<T: DeserializeOwned>(blob: &[u8]) -> Result<T, CodecError> {
     decode_borrowed(blob, CONFIG)
 }
@@ -131,6 +134,11 @@ pub fn is_erased(payload: &[u8]) -> bool {
     payload.first() == Some(&0) && payload.iter().all(|&b| b == 0)
 }
 
+/// Whether a stored payload is of a format that a newer program has.
+pub fn is_of_newer_format(payload: &[u8]) -> bool {
+    payload.first().is_some_and(|&format| format > FORMAT_BINCODE_VARINT)
+}
+
 /// Appends an event's payload to `out`.
 ///
 /// # Errors
@@ -174,7 +182,8 @@ pub fn encode_payload(event: &Event, out: &mut Vec<u8>) -> Result<(), CodecError
 
 /// Reads a stored payload back.
 ///
-/// A kind or version that this program does not know is carried as [`Body::Unknown`].
+/// A kind, a version or a format that this program does not know is carried as [`Body::Unknown`]:
+/// that the bytes are those that were written, their checksum says.
 ///
 /// # Errors
 ///
@@ -184,7 +193,7 @@ pub fn decode_payload(kind: u16, version: u8, payload: &[u8]) -> Result<Body, Co
         return Ok(Body::Erased { kind });
     }
     let known = match Kind::from_number(kind) {
-        Some(known) if version == PAYLOAD_VERSION => known,
+        Some(known) if version == PAYLOAD_VERSION && !is_of_newer_format(payload) => known,
         _ => {
             return Ok(Body::Unknown { kind, version, payload: payload.to_vec() });
         }

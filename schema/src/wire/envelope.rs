@@ -47,11 +47,10 @@ pub fn write_envelope(
     version: u8,
     payload: &[u8],
 ) -> Result<Written, CodecError> {
+    let is_known = version == PAYLOAD_VERSION && !codec::is_of_newer_format(payload);
     let delta = match Kind::from_number(kind) {
-        Some(Kind::AssistantText) if version == PAYLOAD_VERSION => {
-            r#","kind":"assistant_text","payload":{"text":"#
-        }
-        Some(Kind::AssistantThinking) if version == PAYLOAD_VERSION => {
+        Some(Kind::AssistantText) if is_known => r#","kind":"assistant_text","payload":{"text":"#,
+        Some(Kind::AssistantThinking) if is_known => {
             r#","kind":"assistant_thinking","payload":{"thinking":"#
         }
         _ => return write_decoded(out, head, kind, version, payload),

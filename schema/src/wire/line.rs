@@ -8,6 +8,7 @@ use super::envelope::{push_body, push_head_of};
 use super::fields::{self, Fields, Path};
 use super::json::{parse_hex, push_int, push_text};
 use super::read::payload;
+use super::write::write_payload;
 use crate::codec;
 use crate::envelope::{Body, Recorded};
 use crate::event::Kind;
@@ -117,6 +118,16 @@ fn unknown_body(path: &Path<'_>, json: &str) -> Result<Body, WireError> {
     fields.required("data", |path, json| {
         let expected = "the hexadecimal digits of a stored payload";
         let bytes = parse_hex(&fields::text(path, json)?).ok_or_else(|| path.shape(expected))?;
-        codec::decode_payload(kind, version, &bytes).map_err(|_| path.shape(expected))
+        let body =
+            codec::decode_payload(kind, version, &bytes).map_err(|_| path.shape(expected))?;
+        if let Body::Event(event) = &body {
+            // JSON within a payload is not looked into when it is decoded, since whoever stored it
+            // had parsed it. Here nobody has.
+            let mut json = Vec::new();
+            write_payload(&mut json, event);
+            let json = std::str::from_utf8(&json).map_err(|_| path.shape(expected))?;
+            payload(path, event.kind(), json).map_err(|_| path.shape(expected))?;
+        }
+        Ok(body)
     })
 }

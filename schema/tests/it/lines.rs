@@ -81,6 +81,11 @@ fn a_line_that_nobody_exported_is_refused() {
             "payload.data: expected the hexadecimal digits of a stored payload",
         ),
         (
+            // A custom fact whose data is no JSON would break the line that it is shown in.
+            line(r#""kind":"unknown","payload":{"kind":70,"version":1,"data":"010161010161"}"#),
+            "payload.data: expected the hexadecimal digits of a stored payload",
+        ),
+        (
             line(r#""kind":"unknown","payload":{"kind":70000,"version":1,"data":""}"#),
             "payload.kind: expected a whole number of 0 to 65535",
         ),
