@@ -119,6 +119,7 @@ impl Section {
         at: &str,
         out: &mut Vec<u8>,
     ) -> Result<Written, CodecError> {
+        self.check_payloads()?;
         let head = EnvelopeHead {
             chat_id: self.chat().id.as_str(),
             message_id: self.message().map(MessageId::as_str),

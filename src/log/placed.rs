@@ -95,6 +95,7 @@ pub(super) fn make_section(part: Part<'_>) -> Section {
         first_number: part.first_number,
         slots,
         payloads: part.payloads.slice(part.from..to),
+        is_damaged: false,
         frames: OnceLock::new(),
     }
 }

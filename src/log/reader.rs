@@ -146,6 +146,20 @@ impl Names {
         Ok(turn)
     }
 
+    /// Takes the names that a section gives to what begins with it: the log explains itself, and
+    /// who reads it from its beginning needs no table.
+    fn learn(&mut self, view: &SectionView<'_>, first_seq: Seq) {
+        let head = &view.head;
+        if let Some(id) = head.chat_id.and_then(|id| ChatId::parse(id).ok()) {
+            self.learn_chat(head.chat, &id);
+        }
+        if let Some((turn, message)) = head.turn_ids
+            && let (Ok(id), Ok(message)) = (TurnId::parse(turn), MessageId::parse(message))
+        {
+            self.learn_turn(&TurnRef { id, message, started: head.turn.unwrap_or(first_seq) });
+        }
+    }
+
     fn learn_chat(&mut self, created: Seq, id: &ChatId) {
         if self.chats.len() >= NAMES_MAX {
             self.chats.clear();
@@ -173,6 +187,7 @@ impl Names {
             let damaged = |source: BatchError| ReadError::Damaged { seq: first_seq, source };
             let view = view.map_err(damaged)?;
             let last_seq = first_seq.plus(view.n_events).prev();
+            self.learn(&view, first_seq);
             if wanted(&view, first_seq, last_seq) {
                 let start = view.payloads_at;
                 let payloads = row.records.slice(start..start + view.payloads.len());

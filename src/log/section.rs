@@ -6,8 +6,8 @@ use std::ops::Range;
 use std::sync::OnceLock;
 
 use bytes::Bytes;
-use scrollback_schema::batch::SectionView;
-use scrollback_schema::codec::decode_payload;
+use scrollback_schema::batch::{PayloadState, SectionView};
+use scrollback_schema::codec::{CodecError, decode_payload};
 use scrollback_schema::{Body, ChatRef, MessageId, Millis, Recorded, Seq, TurnRef};
 
 use super::ReadError;
@@ -33,6 +33,8 @@ pub struct Section {
     pub(crate) first_number: Option<u64>,
     pub(crate) slots: Box<[Slot]>,
     pub(crate) payloads: Bytes,
+    /// The payloads do not fit their checksum: none of them is told.
+    pub(crate) is_damaged: bool,
     pub(crate) frames: OnceLock<Frames>,
 }
 
@@ -56,6 +58,7 @@ impl Section {
             first_number: view.head.first_number,
             slots,
             payloads,
+            is_damaged: view.payload_state() == PayloadState::Damaged,
             frames: OnceLock::new(),
         }
     }
@@ -141,10 +144,31 @@ impl Section {
     ///
     /// [`ReadError::Undecodable`] if its payload is damaged.
     pub fn recorded(&self, index: usize) -> Result<Recorded, ReadError> {
-        let slot = self.slots[index];
-        let body = decode_payload(slot.kind, slot.version, self.payload_at(index))
+        let body = self
+            .body_at(index)
             .map_err(|source| ReadError::Undecodable { seq: self.seq_at(index), source })?;
         Ok(self.with_body(index, body))
+    }
+
+    /// The content of the event at `index`, decoded.
+    ///
+    /// # Errors
+    ///
+    /// [`CodecError`] if its payload is damaged.
+    pub(crate) fn body_at(&self, index: usize) -> Result<Body, CodecError> {
+        self.check_payloads()?;
+        let slot = self.slots[index];
+        decode_payload(slot.kind, slot.version, self.payload_at(index))
+    }
+
+    /// Whether the payloads are those that were written: a flipped bit can leave another text that
+    /// decodes as well.
+    ///
+    /// # Errors
+    ///
+    /// [`CodecError::Damaged`] if they are not.
+    pub(crate) const fn check_payloads(&self) -> Result<(), CodecError> {
+        if self.is_damaged { Err(CodecError::Damaged) } else { Ok(()) }
     }
 
     /// The event at `index` without its content.

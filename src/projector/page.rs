@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use rusqlite::Connection;
 use scrollback_projections::Reads;
-use scrollback_schema::codec::{CodecError, PAYLOAD_VERSION, decode_payload, decode_text};
+use scrollback_schema::codec::{CodecError, PAYLOAD_VERSION, decode_text};
 use scrollback_schema::event::{AssistantText, AssistantThinking};
 use scrollback_schema::{Body, Event, Kind, Millis, Recorded, Seq};
 
@@ -144,7 +144,8 @@ impl Run {
             let is_plain = |&index: &usize| {
                 let payload = section.payload_at(index);
                 let is_known = section.version_at(index) == PAYLOAD_VERSION;
-                let text = decode_text(payload).ok().filter(|_| is_known);
+                let is_whole = section.check_payloads().is_ok();
+                let text = decode_text(payload).ok().filter(|_| is_known && is_whole);
                 joined.push_str(text.unwrap_or_default());
                 bytes += if text.is_some() { payload.len() } else { 0 };
                 text.is_some()
@@ -156,8 +157,7 @@ impl Run {
             }
             self.indices.end = start + 1;
         }
-        let payload = section.payload_at(start);
-        (decode_payload(self.kind, section.version_at(start), payload), payload.len())
+        (section.body_at(start), section.payload_at(start).len())
     }
 }
 
