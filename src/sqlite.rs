@@ -1,11 +1,13 @@
 //! The only place that opens a database, and so the only one that sets its pragmas.
 //!
 //! What the tables mean is left to `log` and `read_model`, moving the WAL into the file to
-//! `checkpoint`.
+//! `checkpoint`, telling a file that is damaged to `damage` and `definitions`.
 
 #![expect(clippy::disallowed_methods, reason = "this is where databases are opened")]
 
 mod checkpoint;
+mod damage;
+mod definitions;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,6 +17,8 @@ use rusqlite::{Connection, OpenFlags};
 use scrollback_schema::migrations::MIGRATIONS;
 
 pub(crate) use checkpoint::{CheckpointMode, checkpoint, checkpoint_within};
+pub(crate) use damage::is_damage;
+pub(crate) use definitions::{is_defined_by, strange_definitions};
 
 /// The oldest SQLite without the WAL-reset race that can lose committed pages.
 const SQLITE_VERSION_MIN: i32 = 3_051_003;
@@ -66,7 +70,8 @@ pub enum OpenDbError {
     },
     /// The file was made by a newer program.
     #[error(
-        "{} has format {found}, this program reads up to {known}; use a newer one",
+        "{} has format {found}, this program reads up to {known}; use a newer one, or put back \
+         the last backup if there is none",
         path.display()
     )]
     TooNew {
@@ -76,6 +81,18 @@ pub enum OpenDbError {
         found: u32,
         /// The newest version that this program knows.
         known: u32,
+    },
+    /// The file's tables are not those of its version.
+    #[error(
+        "{} is damaged: {what} is not as this program defines it; `scrollback verify` says more, \
+         and the last backup can be put back",
+        path.display()
+    )]
+    Strange {
+        /// The file.
+        path: PathBuf,
+        /// The first table, index or trigger that is not.
+        what: String,
     },
     /// No pool of connections could be made.
     #[error("cannot open connections to {}", path.display())]
@@ -149,6 +166,11 @@ fn migrate(db: &mut Connection, path: &Path) -> Result<(), OpenDbError> {
     let known = MIGRATIONS.last().map_or(0, |migration| migration.version);
     if found > known {
         return Err(OpenDbError::TooNew { path: path.to_owned(), found, known });
+    }
+    // Also where the version is 0: a file that has tables already is not a new one.
+    let strange = strange_definitions(db, found).map_err(refused(path))?;
+    if let Some(what) = strange.into_iter().next() {
+        return Err(OpenDbError::Strange { path: path.to_owned(), what });
     }
     for migration in MIGRATIONS.iter().filter(|migration| migration.version > found) {
         let tx = db.transaction().map_err(refused(path))?;
@@ -300,6 +322,28 @@ fn open_copy(path: &Path) -> Result<Connection, rusqlite::Error> {
     std::fs::copy(wal(path), wal(&copy)).map_err(failed)?;
     let db = Connection::open(&copy)?;
     set_up_offline(&db)?;
+    Ok(db)
+}
+
+/// Opens a copy of a file that is shorter than its header says, filled up to `n_bytes`: SQLite opens
+/// nothing shorter. The copy goes with the connection, as that of [`open_copy`] does.
+///
+/// # Errors
+///
+/// [`OpenDbError::Sqlite`] if it cannot be made or SQLite refuses.
+#[expect(clippy::disallowed_methods, reason = "this file opens every database")]
+pub(crate) fn open_filled_copy(path: &Path, n_bytes: u64) -> Result<Connection, OpenDbError> {
+    let fill = || -> std::io::Result<(tempfile::TempDir, PathBuf)> {
+        let dir = tempfile::tempdir()?;
+        let copy = dir.path().join("log.db");
+        std::fs::copy(path, &copy)?;
+        std::fs::File::options().write(true).open(&copy)?.set_len(n_bytes)?;
+        Ok((dir, copy))
+    };
+    let failed = |error: std::io::Error| rusqlite::Error::ToSqlConversionFailure(error.into());
+    let (_dir, copy) = fill().map_err(failed).map_err(refused(path))?;
+    let db = Connection::open(&copy).map_err(refused(path))?;
+    set_up_offline(&db).map_err(refused(path))?;
     Ok(db)
 }
 

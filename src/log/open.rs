@@ -21,7 +21,7 @@ use super::witness::Witness;
 use super::writer::Writer;
 use super::{Log, LogObserver, Shared, Threads};
 use crate::clock::{Clock, random_bytes};
-use crate::sqlite::{Durability, OpenDbError, open_log_writer, reader_pool};
+use crate::sqlite::{Durability, OpenDbError, is_damage, open_log_writer, reader_pool};
 
 /// Connections that read the log at once; each page holds one for some milliseconds.
 const READERS_MAX: u32 = 8;
@@ -65,7 +65,8 @@ pub enum OpenError {
     Database(#[from] OpenDbError),
     /// The database is damaged, or is none.
     #[error(
-        "{} is damaged; `scrollback verify` says where, and the last backup can be put back",
+        "{} is damaged; `scrollback verify` says where, `scrollback export --readable` saves what \
+         is whole, and the last backup can be put back",
         path.display()
     )]
     Damaged {
@@ -76,7 +77,11 @@ pub enum OpenError {
         source: rusqlite::Error,
     },
     /// The database was opened, and what is in it could not be read or closed.
-    #[error("cannot recover the log in {}; run `scrollback verify`", dir.display())]
+    #[error(
+        "cannot recover the log in {}; `scrollback verify` says what is wrong, and \
+         `scrollback export --readable` saves what is whole",
+        dir.display()
+    )]
     Recover {
         /// The data directory.
         dir: PathBuf,
@@ -117,11 +122,8 @@ pub(crate) fn lock_file(dir: &Path) -> PathBuf {
 
 /// Tells a damaged database from one that the machine does not let us open.
 fn damaged(error: OpenDbError) -> OpenError {
-    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
     match error {
-        OpenDbError::Sqlite { path, source }
-            if matches!(source.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase)) =>
-        {
+        OpenDbError::Sqlite { path, source } if is_damage(&source) => {
             OpenError::Damaged { path, source }
         }
         error => OpenError::Database(error),

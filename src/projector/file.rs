@@ -13,11 +13,14 @@ use super::names::remove_db;
 use super::store::{StoreError, Written};
 use super::wal::{self, Wal};
 use super::{Parked, StateError};
-use crate::sqlite::{self, OpenDbError};
+use crate::sqlite::{self, OpenDbError, is_damage, is_defined_by};
 
 /// Bytes of a file up to which it is checked page by page when it is opened: a fraction of a
 /// second.
 const QUICK_CHECK_BYTES_MAX: u64 = 256 << 20;
+
+/// The tables that every view file has beside those of its projection.
+const STATE_SQL: &str = include_str!("state.sql");
 
 /// A view file and its only writer.
 #[derive(Debug)]
@@ -111,7 +114,7 @@ impl ViewFile {
         let mut db = sqlite::open_view_writer(path)?;
         let make = |db: &mut Connection| {
             let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            tx.execute_batch(include_str!("state.sql"))?;
+            tx.execute_batch(STATE_SQL)?;
             tx.execute_batch(expected.description.sql)?;
             tx.execute(
                 "INSERT INTO state (one, projection, version, log_id, checkpoint)
@@ -152,6 +155,10 @@ impl ViewFile {
             return Err(Unfit::Ahead { checkpoint: state.checkpoint }.into());
         }
         read_parked(&db).map_err(|_| Unfit::Damaged(None))?;
+        // SQLite believes whatever stands there: a letter of a column's name, and nothing is found.
+        if !is_defined_by(&db, &[STATE_SQL, description.sql]).unwrap_or_default() {
+            return Err(Unfit::Damaged(None).into());
+        }
         if metadata.len() <= QUICK_CHECK_BYTES_MAX {
             quick_check(&db)?;
         }
@@ -292,22 +299,5 @@ fn quick_check(db: &Connection) -> Result<(), Unfit> {
         Ok(answer) if answer == "ok" => Ok(()),
         Ok(_) => Err(Unfit::Damaged(None)),
         Err(error) => Err(Unfit::Damaged(Some(error))),
-    }
-}
-
-/// Whether SQLite says that the file, and not the machine, is at fault.
-pub(crate) fn is_damage(error: &rusqlite::Error) -> bool {
-    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
-    match error {
-        rusqlite::Error::SqliteFailure(failure, _) => {
-            matches!(failure.code, DatabaseCorrupt | NotADatabase)
-                // SQLITE_ERROR: the tables are not those that the version promises.
-                || failure.extended_code == rusqlite::ffi::SQLITE_ERROR
-        }
-        rusqlite::Error::SqlInputError { .. }
-        | rusqlite::Error::InvalidColumnType(..)
-        | rusqlite::Error::FromSqlConversionFailure(..)
-        | rusqlite::Error::IntegralValueOutOfRange(..) => true,
-        _ => false,
     }
 }

@@ -104,7 +104,7 @@ impl WorkError {
         match self {
             WorkError::Store(error) => error.is_damage(),
             WorkError::FoundDamaged => true,
-            WorkError::Open(OpenDbError::Sqlite { source, .. }) => super::file::is_damage(source),
+            WorkError::Open(OpenDbError::Sqlite { source, .. }) => crate::sqlite::is_damage(source),
             _ => false,
         }
     }

@@ -22,7 +22,10 @@ pub use stored::{Batch, StoredForm};
 
 use super::ReadError;
 use super::reader::Names;
-use crate::sqlite::{OfflineMode, OpenDbError, copy_database, open_log_offline};
+use crate::sqlite::{
+    OfflineMode, OpenDbError, copy_database, is_damage, open_filled_copy, open_log_offline,
+    strange_definitions,
+};
 
 /// Why a directory's log cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -60,7 +63,8 @@ pub enum OfflineError {
     },
     /// The file is shorter than its own header says.
     #[error(
-        "{} is cut short: {found} of {expected} bytes are there; put back the last backup",
+        "{} is cut short: {found} of {expected} bytes are there; put back the last backup, and \
+         `scrollback export --readable` saves what is left",
         path.display()
     )]
     CutShort {
@@ -134,6 +138,23 @@ impl OfflineLog {
         OfflineLog::open_as(dir, stamp(dir)?)
     }
 
+    /// Opens what is left of a log, also of one that is cut short: then a copy of it, in which
+    /// nothing stands where the file ends too early.
+    ///
+    /// # Errors
+    ///
+    /// [`OfflineError`]; nothing was written in the directory in any case.
+    pub fn open_what_is_left(dir: &Path) -> Result<OfflineLog, OfflineError> {
+        match OfflineLog::open(dir) {
+            Err(error @ OfflineError::CutShort { expected, .. }) => {
+                let path = dir.join("log.db");
+                let Ok(db) = open_filled_copy(&path, expected) else { return Err(error) };
+                OfflineLog::of(dir, stamp(dir)?, db)
+            }
+            opened => opened,
+        }
+    }
+
     /// Opens the log of a data directory that a running server, this one, keeps open.
     ///
     /// # Errors
@@ -147,15 +168,18 @@ impl OfflineLog {
     fn open_as(dir: &Path, stamp: Stamp) -> Result<OfflineLog, OfflineError> {
         let path = dir.join("log.db");
         let db = open_log_offline(&path, stamp.mode).map_err(|error| damage(&path, error))?;
-        if schema_version(&db)? == 0 {
-            return Err(OfflineError::Foreign { path });
-        }
-        let log_id = db
-            .query_row("SELECT value FROM meta WHERE name = 'log_id'", [], |row| {
-                Ok(String::from_utf8_lossy(row.get_ref(0)?.as_bytes()?).into_owned())
-            })
-            .optional()?
-            .unwrap_or_default();
+        OfflineLog::of(dir, stamp, db)
+    }
+
+    fn of(dir: &Path, stamp: Stamp, db: Connection) -> Result<OfflineLog, OfflineError> {
+        let path = dir.join("log.db");
+        let log_id = match read_log_id(&db) {
+            Ok(Some(log_id)) => log_id,
+            Ok(None) => return Err(OfflineError::Foreign { path }),
+            Err(source) => {
+                return Err(damage(&path, OpenDbError::Sqlite { path: path.clone(), source }));
+            }
+        };
         Ok(OfflineLog { dir: dir.to_owned(), db, stamp, names: Names::default(), log_id })
     }
 
@@ -303,31 +327,39 @@ fn in_transaction<T, E: From<rusqlite::Error>>(
     Ok(result)
 }
 
-/// The version of the tables; 0 in a file that has none of ours.
-fn schema_version(db: &Connection) -> Result<u32, rusqlite::Error> {
-    db.pragma_query_value(None, "user_version", |row| row.get(0))
+/// The id of the log; none in a file that has no tables of ours.
+fn read_log_id(db: &Connection) -> Result<Option<String>, rusqlite::Error> {
+    let version: u32 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if version == 0 {
+        let ours = strange_definitions(db, version)?.into_iter().find(|what| what == "table log");
+        let Some(what) = ours else { return Ok(None) };
+        let corrupt = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+        let why = format!("it has {what}, and no version");
+        return Err(rusqlite::Error::SqliteFailure(corrupt, Some(why)));
+    }
+    let log_id = db
+        .query_row("SELECT value FROM meta WHERE name = 'log_id'", [], |row| {
+            Ok(String::from_utf8_lossy(row.get_ref(0)?.as_bytes()?).into_owned())
+        })
+        .optional()?;
+    Ok(Some(log_id.unwrap_or_default()))
 }
 
 /// Why a file is not opened, where the file is the reason.
 fn damage(path: &Path, error: OpenDbError) -> OfflineError {
-    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
     match error {
-        OpenDbError::Sqlite { source, .. }
-            if matches!(source.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase)) =>
-        {
-            match bytes_promised(path) {
-                Ok((expected, found)) if found < expected => {
-                    OfflineError::CutShort { path: path.to_owned(), expected, found }
-                }
-                _ => OfflineError::Damaged { path: path.to_owned(), source },
+        OpenDbError::Sqlite { source, .. } if is_damage(&source) => match bytes_promised(path) {
+            Ok((expected, found)) if found < expected => {
+                OfflineError::CutShort { path: path.to_owned(), expected, found }
             }
-        }
+            _ => OfflineError::Damaged { path: path.to_owned(), source },
+        },
         error => OfflineError::Open(error),
     }
 }
 
 /// The bytes that the header of a database promises, and those that there are.
-fn bytes_promised(path: &Path) -> Result<(u64, u64), std::io::Error> {
+pub(crate) fn bytes_promised(path: &Path) -> Result<(u64, u64), std::io::Error> {
     let mut file = std::fs::File::open(path)?;
     let (mut header, found) = ([0u8; 100], file.metadata()?.len());
     file.read_exact(&mut header)?;

@@ -17,6 +17,9 @@ pub(crate) struct Chain {
     /// What the next row may be chained to; nothing where the row before could not be read.
     previous: Option<Link>,
     at: Millis,
+    /// The last row fits the one in front only as that one should be: what is damaged of that is
+    /// its checksum alone.
+    vouches: bool,
 }
 
 /// The checksum of a row as it is stored, and as it should be.
@@ -30,13 +33,28 @@ impl Chain {
     /// Before the first row.
     pub(crate) fn new() -> Chain {
         let start = Link { stored: 0, computed: 0 };
-        Chain { next: Seq::ZERO.next(), previous: Some(start), at: Millis::default() }
+        Chain {
+            next: Seq::ZERO.next(),
+            previous: Some(start),
+            at: Millis::default(),
+            vouches: false,
+        }
     }
 
     /// Goes on behind rows that could not be read.
     pub(crate) fn skip_to(&mut self, next: Seq) {
         self.next = next;
         self.previous = None;
+    }
+
+    /// Whether the last row proves that the one in front, whose checksum does not fit, is whole.
+    pub(crate) const fn vouches_for_the_one_before(&self) -> bool {
+        self.vouches
+    }
+
+    /// The checksum that the last row should have, if it can be told.
+    pub(crate) fn computed(&self) -> Option<u32> {
+        self.previous.map(|link| link.computed)
     }
 
     /// Looks at a row; `true` if its records can be walked.
@@ -83,6 +101,7 @@ impl Chain {
         records: &[u8],
     ) -> Result<bool, scrollback_schema::batch::BatchError> {
         let previous = self.previous.take();
+        self.vouches = false;
         // If this row cannot be walked, the next one can still be chained to what is stored.
         self.previous = Some(Link { stored, computed: stored });
         let Some(previous) = previous else {
@@ -100,7 +119,8 @@ impl Chain {
         }
         let computed = row_checksum(head, records, previous.computed)?;
         self.previous = Some(Link { stored, computed });
-        Ok(computed == stored)
+        self.vouches = computed == stored;
+        Ok(self.vouches)
     }
 }
 

@@ -1,4 +1,5 @@
-//! What the files say as files: the head witness, SQLite's own check.
+//! What the files say as files: their length, the head witness, what is defined in log.db, SQLite's
+//! own check.
 
 use std::path::Path;
 
@@ -6,15 +7,16 @@ use rusqlite::Connection;
 use scrollback_schema::Seq;
 
 use super::finding::Finding;
-use crate::log::offline::OfflineError;
+use crate::log::offline::{OfflineError, OfflineLog, bytes_promised};
 use crate::log::reader::{Flow, rows_after};
 use crate::log::witness::{self, Witnessed};
+use crate::sqlite::strange_definitions;
 
 /// Findings of SQLite's that are passed on; a ruined file has one for each of its pages.
 const SQLITE_FINDINGS_MAX: usize = 100;
 
 /// Tables and indexes that are small beside the log; a check of them holds up no server for long.
-const SIDE_TABLES: [&str; 5] = ["meta", "chat", "turn", "register", "idempotency"];
+const SIDE_TABLES: [&str; 6] = ["meta", "erasing", "chat", "turn", "register", "idempotency"];
 
 /// Compares the head witness with the log. `witnessed` was read before `head`, so that it cannot be
 /// ahead of it by an event that was committed in between.
@@ -45,6 +47,34 @@ pub(crate) fn head_witness(
 pub(crate) fn read_witness(dir: &Path) -> Result<Option<Witnessed>, OfflineError> {
     let path = dir.join("head");
     witness::read(&path).map_err(|source| OfflineError::Io { path, source })
+}
+
+/// Compares the length of a file at rest with the one that its header promises. SQLite takes a last
+/// page that is cut for one that ends in zeroes.
+pub(crate) fn length(log: &OfflineLog) -> Result<Option<Finding>, OfflineError> {
+    if !log.is_at_rest() {
+        return Ok(None);
+    }
+    let path = log.dir().join("log.db");
+    match bytes_promised(&path) {
+        Ok((expected, found)) if found < expected => {
+            Ok(Some(Finding::Truncated { expected, found }))
+        }
+        Ok(_) => Ok(None),
+        Err(source) => Err(OfflineError::Io { path, source }),
+    }
+}
+
+/// Compares what log.db defines with what its version does.
+pub(crate) fn definitions(
+    db: &Connection,
+    found: &mut dyn FnMut(Finding),
+) -> Result<(), rusqlite::Error> {
+    let version: u32 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    for what in strange_definitions(db, version)? {
+        found(Finding::Definition { what });
+    }
+    Ok(())
 }
 
 /// How much of the file SQLite is asked to check.

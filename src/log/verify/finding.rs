@@ -160,6 +160,11 @@ pub enum Finding {
         /// How it disagrees.
         what: String,
     },
+    /// A table, an index or a trigger that is not defined as its version defines it.
+    Definition {
+        /// Its type and its name.
+        what: String,
+    },
     /// SQLite's own check of the file found something.
     Sqlite {
         /// Its words, which name tree and page.
@@ -195,6 +200,7 @@ impl Finding {
             Finding::Rule { .. } => "rule",
             Finding::Table { .. } => "table",
             Finding::Witness { .. } => "witness",
+            Finding::Definition { .. } => "definition",
             Finding::Sqlite { .. } => "sqlite",
         }
     }
@@ -202,7 +208,7 @@ impl Finding {
     /// The seqs that it is about; none where it is about the file as a whole.
     pub const fn span(&self) -> Option<Span> {
         match self {
-            Finding::Truncated { .. } | Finding::Sqlite { .. } => None,
+            Finding::Truncated { .. } | Finding::Definition { .. } | Finding::Sqlite { .. } => None,
             Finding::Unreadable { span, .. }
             | Finding::Gap { span }
             | Finding::Overlap { span }
@@ -239,7 +245,7 @@ impl Finding {
             | Finding::Undecodable { .. }
             | Finding::ErasedWithoutTombstone { .. }
             | Finding::Sqlite { .. } => Remedy::Restore,
-            Finding::Table { .. } => Remedy::Rebuild,
+            Finding::Table { .. } | Finding::Definition { .. } => Remedy::Rebuild,
             Finding::NotErased { .. } => Remedy::Erase,
             Finding::TimeRunsBack { .. } | Finding::Rule { .. } => Remedy::Report,
             Finding::Witness { .. } => Remedy::Witness,
@@ -251,7 +257,7 @@ impl Finding {
         match self.remedy() {
             Remedy::Restore => {
                 "stop the server, keep a copy of the directory, and put back the last backup; \
-                 `scrollback export` saves what is in front of the damage"
+                 `scrollback export --readable` saves every event that is whole"
             }
             Remedy::Rebuild => {
                 "the log itself is not affected; `scrollback export` and `scrollback import` into \
@@ -305,6 +311,9 @@ impl fmt::Display for Finding {
             }
             Finding::Witness { witness, head, what } => {
                 write!(f, "seq {witness}: the witness names it, the log ends at {head}: {what}")
+            }
+            Finding::Definition { what } => {
+                write!(f, "file: {what} is not as this program defines it")
             }
             Finding::Sqlite { detail } => write!(f, "file: {detail}"),
         }

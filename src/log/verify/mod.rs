@@ -3,13 +3,16 @@
 //! One pass over the rows in short read transactions: `chain` looks at each row, `rules` at what
 //! the events say together, `agree` at the writer's tables, `files` at the files. Memory does not
 //! grow with the log. Nothing is written. The views are not looked at: they are disposable, and
-//! `rebuild --check` compares them. `whole` is the first part of it, for those who read on.
+//! `rebuild --check` compares them. `whole` is the first part of it, for those who read on, `readable`
+//! the same for those who take what is left.
 
 mod agree;
 mod chain;
 mod files;
 mod finding;
+mod readable;
 mod rules;
+mod skip;
 mod whole;
 
 use std::ops::ControlFlow;
@@ -20,6 +23,7 @@ use scrollback_schema::Seq;
 use scrollback_schema::limits::PAGE_BYTES_MAX;
 
 pub use finding::{Finding, Span, Table};
+pub use readable::{LeftOut, Passage, ReadablePages};
 pub use whole::{WholePageError, WholePages};
 
 use super::offline::{OfflineError, OfflineLog, head_of};
@@ -28,6 +32,7 @@ use super::witness::Witnessed;
 use chain::Chain;
 use files::Extent;
 use rules::{Place, Rules};
+use skip::{is_busy, unreadable_from};
 
 /// What the one who asked is told while it goes on.
 #[derive(Debug)]
@@ -227,30 +232,13 @@ impl Run<'_> {
         log: &mut OfflineLog,
         error: &rusqlite::Error,
     ) -> Result<(), OfflineError> {
-        let first = self.chain.next;
-        let (mut last, mut step) = (Seq::MAX, 1);
-        while first.plus(step) <= self.head {
-            if let Some(found) = readable_after(log, first.plus(step))? {
-                last = found.prev().max(first);
-                break;
-            }
-            step *= 2;
-        }
-        // The readable row was found in steps that double: look closer in the last of them.
-        let mut low = first.plus(step / 2);
-        while last != Seq::MAX && low < last {
-            let middle = Seq::new(low.get().midpoint(last.get())).unwrap_or(low);
-            match readable_after(log, middle)? {
-                Some(found) if found <= last => last = found.prev().max(low),
-                _ => low = middle.next(),
-            }
-        }
-        let span = Span { first, last };
+        let span = unreadable_from(log, self.chain.next, self.head)?;
         self.found(&Finding::Unreadable { span, cause: error.to_string() });
         if let Some(rules) = &mut self.rules {
             rules.lose(span);
         }
-        self.chain.skip_to(if last == Seq::MAX { self.head.next() } else { last.next() });
+        let is_last = span.last == Seq::MAX;
+        self.chain.skip_to(if is_last { self.head.next() } else { span.last.next() });
         Ok(())
     }
 
@@ -281,10 +269,11 @@ impl Run<'_> {
         }
         self.tell(Progress::CheckingFile);
         let (head, extent) = (self.report.head, extent(log));
-        let mut findings = Vec::new();
+        let mut findings = Vec::from_iter(files::length(log)?);
         let (rules, mut found) = (self.rules.take(), |finding| findings.push(finding));
         let checked = log.read_once::<_, rusqlite::Error>(|db| {
             let head_now = head_of(db)?;
+            files::definitions(db, &mut found)?;
             if let Some(rules) = &rules {
                 agree::at_the_end(db, rules, head, head_now, &mut found)?;
             }
@@ -303,23 +292,6 @@ impl Run<'_> {
 
 fn extent(log: &OfflineLog) -> Extent {
     if log.is_at_rest() { Extent::All } else { Extent::SideTables }
-}
-
-/// The first seq of the first row at or behind `seq` that can be read, if reading succeeds there.
-fn readable_after(log: &mut OfflineLog, seq: Seq) -> Result<Option<Seq>, OfflineError> {
-    let mut first = None;
-    let read = log.read_once(|db| {
-        rows_after::<rusqlite::Error>(db, seq.prev(), |row| {
-            first = Some(row.head.first_seq);
-            Ok(Flow::Stop)
-        })
-    })?;
-    Ok(if read.is_ok() { first } else { None })
-}
-
-fn is_busy(error: &rusqlite::Error) -> bool {
-    use rusqlite::ErrorCode::{DatabaseBusy, DatabaseLocked, OutOfMemory};
-    matches!(error.sqlite_error_code(), Some(DatabaseBusy | DatabaseLocked | OutOfMemory))
 }
 
 #[cfg(test)]

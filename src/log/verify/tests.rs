@@ -115,6 +115,8 @@ fn sample() -> tempfile::TempDir {
     let gone = log.find_chat_blocking(&ChatId::parse("gone").unwrap()).unwrap().unwrap();
     runtime.block_on(log.erase(&gone.chat)).unwrap();
     runtime.block_on(log.close());
+    let wal = std::fs::metadata(dir.path().join("log.db-wal")).map_or(0, |wal| wal.len());
+    assert_eq!(wal, 0, "a log that was closed is all in its file");
     for name in ["log.db", "head"] {
         std::fs::copy(dir.path().join(name), copy.path().join(name)).unwrap();
     }
@@ -144,12 +146,16 @@ fn ruined(sql: &str) -> Vec<String> {
 
 fn ruin(dir: &Path, sql: &str) {
     let db = open_log_writer(&dir.join("log.db"), Durability::Process).unwrap();
+    let mut statement = db.prepare("SELECT sql FROM sqlite_schema WHERE type = 'trigger'").unwrap();
+    let triggers = statement.query_map([], |row| row.get(0)).unwrap();
+    let triggers: Vec<String> = triggers.map(Result::unwrap).collect();
     db.execute_batch(
         "DROP TRIGGER log_insert_dense; DROP TRIGGER log_delete_never;
          DROP TRIGGER log_update_only_to_erase; PRAGMA ignore_check_constraints = ON;",
     )
     .unwrap();
     db.execute_batch(sql).unwrap();
+    db.execute_batch(&triggers.join(";\n")).unwrap();
 }
 
 fn check(sql: &str, expected: &[&str]) {
@@ -213,6 +219,18 @@ fn every_flipped_bit_of_a_row_is_found() {
         let (lines, _) = findings(dir.path());
         assert!(lines.iter().any(|line| line.starts_with("seq 4")), "bit {bit}: {lines:?}");
     }
+}
+
+#[test]
+fn a_trigger_that_guards_nothing() {
+    let dir = sample();
+    let db = open_log_writer(&dir.path().join("log.db"), Durability::Process).unwrap();
+    db.execute_batch("DROP TRIGGER log_delete_never").unwrap();
+    drop(db);
+    let expected = ["file: trigger log_delete_never is not as this program defines it"];
+    assert_eq!(findings(dir.path()).0, expected);
+    let refused = Log::open(dir.path(), LogOptions::default(), &Clock::System).unwrap_err();
+    assert!(refused.to_string().contains("trigger log_delete_never"), "{refused}");
 }
 
 #[test]

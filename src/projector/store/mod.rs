@@ -64,7 +64,7 @@ impl StoreError {
     /// Whether the file is at fault, so that it has to be made anew.
     pub(crate) fn is_damage(&self) -> bool {
         match self {
-            StoreError::Sqlite(error) => super::file::is_damage(error),
+            StoreError::Sqlite(error) => crate::sqlite::is_damage(error),
             StoreError::Row { .. } => true,
             StoreError::Elsewhere(_) => false,
         }
