@@ -1,7 +1,7 @@
 //! A log in a directory of its own, and what many tests ask of it.
 
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use scrollback::clock::Clock;
 use scrollback::log::verify::{Progress, verify};
@@ -14,6 +14,13 @@ use scrollback_test_support::workload::Step;
 /// A directory on the disk that holds the build.
 pub(crate) fn temp_dir(name: &str) -> TempDir {
     TempDir::new(env!("CARGO_TARGET_TMPDIR"), name)
+}
+
+/// A directory in memory where there is one, for what is only looked at: nothing of it is to last.
+pub(crate) fn memory_dir(name: &str) -> TempDir {
+    let memory = PathBuf::from("/dev/shm");
+    let parent = if memory.is_dir() { memory } else { env!("CARGO_TARGET_TMPDIR").into() };
+    TempDir::new(parent.to_str().unwrap(), name)
 }
 
 /// An open log; closed by [`Fixture::close`].

@@ -8,7 +8,7 @@ mod disk;
 mod recording;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use scrollback::clock::Clock;
 use scrollback::log::{Log, LogOptions, OpenError, PageLimits, Scope};
@@ -20,7 +20,7 @@ use scrollback_test_support::rounds::rounds;
 use scrollback_test_support::server::{Server, ServerOptions};
 use scrollback_test_support::temp_dir::TempDir;
 
-use crate::fixture::{findings, open, read, temp_dir};
+use crate::fixture::{findings, memory_dir, open, read, temp_dir};
 use disk::Disk;
 use recording::{Mark, Marker, Op};
 
@@ -216,13 +216,6 @@ fn images(work: &Work, n_images: usize, seed: u64, name: &str) -> Result<usize, 
     }
     assert!(n_torn > n_images / 4, "{n_torn} of {n_images} images had something to lose");
     Ok(n_images)
-}
-
-/// A directory in memory where there is one: an image is on a disk that has lost its power already.
-fn memory_dir(name: &str) -> TempDir {
-    let memory = PathBuf::from("/dev/shm");
-    let parent = if memory.is_dir() { memory } else { env!("CARGO_TARGET_TMPDIR").into() };
-    TempDir::new(parent.to_str().unwrap(), name)
 }
 
 /// Opens images on both cores.
