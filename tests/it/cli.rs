@@ -5,6 +5,6 @@ mod full_disk;
 mod help;
 mod inspect;
 mod moved;
-mod program;
+pub(crate) mod program;
 mod readers;
 mod refusals;

@@ -9,18 +9,18 @@ use scrollback_test_support::sample::{DELETED_CHAT, chat_id, every_kind};
 use scrollback_test_support::script::{self, Act, Recorder};
 use scrollback_test_support::temp_dir::TempDir;
 
-pub(super) const PROGRAM: &str = env!("CARGO_BIN_EXE_scrollback");
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_scrollback");
 
 /// A run that has ended.
 #[derive(Debug)]
-pub(super) struct Ended {
-    pub(super) code: i32,
-    pub(super) stdout: String,
-    pub(super) stderr: String,
+pub(crate) struct Ended {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Ended {
-    pub(super) fn of(output: Output) -> Ended {
+    pub(crate) fn of(output: Output) -> Ended {
         let text = |bytes| String::from_utf8(bytes).unwrap();
         Ended {
             code: output.status.code().unwrap_or(-1),
@@ -31,25 +31,25 @@ impl Ended {
 
     /// What it printed, once it has ended well.
     #[track_caller]
-    pub(super) fn well(self) -> String {
+    pub(crate) fn well(self) -> String {
         assert_eq!(self.code, 0, "{}", self.stderr);
         self.stdout
     }
 }
 
 /// The program on a data directory.
-pub(super) fn command(data: &Path, args: &[&str]) -> Command {
+pub(crate) fn command(data: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(PROGRAM);
     command.args(args).arg("--data").arg(data).stdin(Stdio::null()).env_remove("RUST_LOG");
     command
 }
 
-pub(super) fn run(data: &Path, args: &[&str]) -> Ended {
+pub(crate) fn run(data: &Path, args: &[&str]) -> Ended {
     Ended::of(command(data, args).output().unwrap())
 }
 
 /// The program with root's right to write everywhere taken away, for whoever runs the tests.
-pub(super) fn without_rights(data: &Path, args: &[&str]) -> Ended {
+pub(crate) fn without_rights(data: &Path, args: &[&str]) -> Ended {
     let is_root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
     let plain = command(data, args);
     if !is_root {
@@ -65,8 +65,8 @@ pub(super) fn without_rights(data: &Path, args: &[&str]) -> Ended {
 
 /// A log that has every kind of event, an erased chat, and a turn that nobody has ended: the same
 /// seqs, ids and times in every run.
-pub(super) struct FixedLog {
-    pub(super) dir: TempDir,
+pub(crate) struct FixedLog {
+    pub(crate) dir: TempDir,
 }
 
 /// A turn that is open, with pauses.
@@ -85,7 +85,7 @@ text "About "
 "#;
 
 impl FixedLog {
-    pub(super) fn new(name: &str) -> FixedLog {
+    pub(crate) fn new(name: &str) -> FixedLog {
         let mut recorder = Recorder::default();
         every_kind().iter().for_each(|step| recorder.append(step));
         recorder.erase(&chat_id(DELETED_CHAT));
@@ -105,21 +105,21 @@ impl FixedLog {
         FixedLog { dir }
     }
 
-    pub(super) fn data(&self) -> std::path::PathBuf {
+    pub(crate) fn data(&self) -> std::path::PathBuf {
         self.dir.join("data")
     }
 
-    pub(super) fn run(&self, args: &[&str]) -> Ended {
+    pub(crate) fn run(&self, args: &[&str]) -> Ended {
         run(&self.data(), args)
     }
 
     /// What was imported.
-    pub(super) fn lines(&self) -> String {
+    pub(crate) fn lines(&self) -> String {
         std::fs::read_to_string(self.dir.join("log.ndjson")).unwrap()
     }
 
     /// Text with what differs from run to run taken out: paths and the log's id.
-    pub(super) fn stable(&self, text: &str) -> String {
+    pub(crate) fn stable(&self, text: &str) -> String {
         let log_id = self.run(&["inspect", "stats", "--json"]).well();
         let log_id: serde_json::Value = serde_json::from_str(&log_id).unwrap();
         let text = text.replace(self.dir.path().to_str().unwrap(), "DIR");
