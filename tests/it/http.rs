@@ -10,6 +10,7 @@ mod openapi;
 mod pages;
 mod problems;
 mod projections;
+mod queries;
 mod short_way;
 mod streams;
 mod turns;

@@ -8,9 +8,12 @@
 mod append;
 mod chat;
 mod cli;
+mod compat;
 mod crash;
+mod damage;
 mod failures;
 mod fixture;
+mod fuzz_smoke;
 mod handoff;
 mod http;
 mod interop;

@@ -19,6 +19,7 @@
 pub mod client;
 pub mod deltas;
 pub mod failure;
+pub mod fuzz;
 pub mod inspect;
 pub mod left_out;
 pub mod model_server;
