@@ -8,6 +8,7 @@
 mod checkpoint;
 mod damage;
 mod definitions;
+mod wal_header;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -292,6 +293,9 @@ pub(crate) fn open_offline(path: &Path, mode: OfflineMode) -> Result<Connection,
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
         | OpenFlags::SQLITE_OPEN_URI;
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    if mode == OfflineMode::Beside && wal_header::is_headless(&wal_of(&absolute)) {
+        return open_copy(&absolute).map_err(refused(path));
+    }
     let db = Connection::open_with_flags(uri(&absolute, how), flags).map_err(refused(path))?;
     match set_up_offline(&db) {
         Err(error)
@@ -304,6 +308,12 @@ pub(crate) fn open_offline(path: &Path, mode: OfflineMode) -> Result<Connection,
     }
 }
 
+fn wal_of(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push("-wal");
+    PathBuf::from(name)
+}
+
 /// Opens a copy in a temporary directory, for a WAL index that a killed server left half written:
 /// it can be read only after it was mended, and nothing is written beside the log.
 ///
@@ -313,20 +323,15 @@ fn open_copy(path: &Path) -> Result<Connection, rusqlite::Error> {
     let failed = |error: std::io::Error| rusqlite::Error::ToSqlConversionFailure(error.into());
     let dir = tempfile::tempdir().map_err(failed)?;
     let copy = dir.path().join("log.db");
-    let wal = |path: &Path| {
-        let mut name = path.as_os_str().to_owned();
-        name.push("-wal");
-        PathBuf::from(name)
-    };
     std::fs::copy(path, &copy).map_err(failed)?;
-    std::fs::copy(wal(path), wal(&copy)).map_err(failed)?;
+    std::fs::copy(wal_of(path), wal_of(&copy)).map_err(failed)?;
     let db = Connection::open(&copy)?;
     set_up_offline(&db)?;
     Ok(db)
 }
 
-/// Opens a copy of a file that is shorter than its header says, filled up to `n_bytes`: SQLite opens
-/// nothing shorter. The copy goes with the connection, as that of [`open_copy`] does.
+/// Opens a copy of a file that is shorter than its header says, filled up to `n_bytes`: SQLite
+/// opens nothing shorter. The copy goes with the connection, as that of [`open_copy`] does.
 ///
 /// # Errors
 ///

@@ -11,8 +11,8 @@ use super::BUSY_TIMEOUT;
 /// How often it is looked whether another connection's checkpoint is over: it lasts two syncs.
 const CHECKPOINT_POLL: Duration = Duration::from_millis(2);
 
-/// How long another connection's checkpoint is waited for where the WAL has to be cut, at most: on a
-/// disk that is busy its syncs last for seconds, and it always ends.
+/// How long another connection's checkpoint is waited for where the WAL has to be cut, at most: on
+/// a disk that is busy its syncs last for seconds, and it always ends.
 const CHECKPOINT_WAIT: Duration = Duration::from_secs(60);
 
 /// How far a checkpoint came.

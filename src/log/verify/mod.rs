@@ -3,8 +3,8 @@
 //! One pass over the rows in short read transactions: `chain` looks at each row, `rules` at what
 //! the events say together, `agree` at the writer's tables, `files` at the files. Memory does not
 //! grow with the log. Nothing is written. The views are not looked at: they are disposable, and
-//! `rebuild --check` compares them. `whole` is the first part of it, for those who read on, `readable`
-//! the same for those who take what is left.
+//! `rebuild --check` compares them. `whole` is the first part of it, for those who read on,
+//! `readable` the same for those who take what is left.
 
 mod agree;
 mod chain;

@@ -6,15 +6,16 @@ use super::finding::Span;
 use crate::log::offline::{OfflineError, OfflineLog};
 use crate::log::reader::{Flow, rows_after};
 
-/// The seqs from `first` on, at most to `head`, that cannot be read; the last one is [`Seq::MAX`] if
-/// nothing behind them can.
+/// The seqs from `first` on, at most to `head`, that cannot be read; the last one is [`Seq::MAX`]
+/// if nothing behind them can.
 pub(crate) fn unreadable_from(
     log: &mut OfflineLog,
     first: Seq,
     head: Seq,
 ) -> Result<Span, OfflineError> {
-    let (mut last, mut step) = (Seq::MAX, 1);
-    while first.plus(step) <= head {
+    let (mut last, mut step) = (Seq::MAX, 1u64);
+    // Where the head is not known either, it is the greatest seq: the steps end there.
+    while first.plus(step) <= head && first.plus(step) < Seq::MAX {
         if let Some(found) = readable_after(log, first.plus(step))? {
             last = found.prev().max(first);
             break;
