@@ -91,8 +91,9 @@ async fn what_is_newer_is_streamed_and_not_taken_from_a_client() {
     client.create_chat("c2").await;
     let turn = client.start_external_turn("c2", "go").await;
     for kind in ["unknown", "heard_of_later", "9999"] {
-        let body = json!({ "lease": turn.token, "first_number": 1,
-            "events": [{ "kind": kind, "payload": { "kind": 9999, "version": 1, "data": "01" } }] });
+        let payload = json!({ "kind": 9999, "version": 1, "data": "01" });
+        let events = json!([{ "kind": kind, "payload": payload }]);
+        let body = json!({ "lease": turn.token, "first_number": 1, "events": events });
         let refused = client.post("/v1/chats/c2/events", &body).await;
         assert_eq!(refused.body["reason"], "unknown_kind", "{}", refused.body);
         assert_eq!(refused.problem(422), "bad_event");

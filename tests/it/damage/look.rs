@@ -1,4 +1,4 @@
-//! What is said of a damaged directory: what is wrong, or that nothing is; and whether that is true.
+//! What is said of a damaged directory: what is wrong, or that nothing is; and whether it is true.
 
 use std::ops::ControlFlow;
 use std::path::Path;

@@ -75,8 +75,8 @@ pub fn codec(data: &[u8]) {
     }
 }
 
-/// Whether payloads of this kind have JSON that somebody else defined, or numbers that JSON does not
-/// have: what makes no sense there is refused when it is appended, and not when it is read.
+/// Whether payloads of this kind have JSON that somebody else defined, or numbers that JSON does
+/// not have: what makes no sense there is refused when it is appended, and not when it is read.
 const fn is_parsed_when_appended(kind: Kind) -> bool {
     matches!(
         kind,
@@ -106,8 +106,8 @@ fn assert_same(a: &Body, b: &Body) {
 
 /// The records of a row: 8 bytes of its first seq, one of its count, the records.
 ///
-/// What can be walked has as many events as it says and as long payloads, and erasing a chat changes
-/// neither the checksum of the row nor what belongs to others.
+/// What can be walked has as many events as it says and as long payloads, and erasing a chat
+/// changes no checksum.
 ///
 /// # Panics
 ///
