@@ -96,7 +96,7 @@ impl Damage {
     fn be_undone(self, file: &File, bytes: &[u8]) {
         match self {
             Damage::Bit(bit) => {
-                file.write_all_at(&bytes[bit / 8..=bit / 8], bit as u64 / 8).unwrap()
+                file.write_all_at(&bytes[bit / 8..=bit / 8], bit as u64 / 8).unwrap();
             }
             Damage::Length(length) => file.write_all_at(&bytes[length..], length as u64).unwrap(),
         }
@@ -108,7 +108,7 @@ fn look_at(dir: &Path, image: &Image, name: &str, damage: Damage) -> Result<Said
     let file = File::options().write(true).open(dir.join(name)).unwrap();
     damage.be_done(&file, image.file(name));
     let is_close = match damage {
-        Damage::Bit(n) | Damage::Length(n) => n / N_THREADS % CLOSE_LOOK_EVERY == 0,
+        Damage::Bit(n) | Damage::Length(n) => (n / N_THREADS).is_multiple_of(CLOSE_LOOK_EVERY),
     };
     let said = catch_unwind(AssertUnwindSafe(|| say(dir, image, name, is_close)))
         .unwrap_or_else(|_| Err("it panicked".to_owned()));

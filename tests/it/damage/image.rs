@@ -9,7 +9,7 @@ use scrollback::log::{Append, Log, LogOptions, PageLimits, Scope, Witnessed, rea
 use scrollback_schema::event::{ChatCreated, Origin};
 use scrollback_schema::{Event, NewEvent, wire};
 use scrollback_test_support::sample::{
-    DELETED_CHAT, chat_id, every_kind, of_turn, started, text, thinking, user_text,
+    CHAT, DELETED_CHAT, chat_id, complete, every_kind, of_turn, started, text, thinking, user_text,
 };
 use scrollback_test_support::script::{APPEND_EVERY_MS, BEGINS_AT};
 use scrollback_test_support::workload::Step;
@@ -61,17 +61,33 @@ fn second_life() -> Vec<Step> {
     [events, answer].map(|events| Step { chat: chat_id("open"), events }).to_vec()
 }
 
-/// Makes the log, `n_times` as long as it has to be.
+/// What the first life appends: a chat with a turn that has ended, and one that was deleted. A test
+/// that soaks has every kind of event instead, many times.
+fn first_life(n_times: usize) -> Vec<Step> {
+    let mut all = every_kind();
+    let deleted = all.split_off(all.len() - 2);
+    let mut steps: Vec<Step> = if n_times == 1 {
+        all.truncate(3);
+        all.push(Step { chat: chat_id(CHAT), events: of_turn("t1", "a1", vec![complete()]) });
+        all
+    } else {
+        let again = |n: usize| {
+            let chat = chat_id(&format!("{CHAT}-{n}"));
+            all.iter().map(move |step| Step { chat: chat.clone(), events: step.events.clone() })
+        };
+        (0..n_times).flat_map(again).collect()
+    };
+    steps.extend(deleted);
+    steps
+}
+
+/// Makes the log, as long as a factor asks for.
 pub(super) async fn images(n_times: usize) -> Images {
     let dir = temp_dir("damage");
     let clock = Clock::manual(BEGINS_AT);
     let log = Log::open(dir.path(), LogOptions::default(), &clock).unwrap();
-    for n in 0..n_times {
-        for mut step in every_kind() {
-            step.chat =
-                chat_id(&if n == 0 { step.chat.to_string() } else { format!("{}-{n}", step.chat) });
-            append(&log, &clock, step).await;
-        }
+    for step in first_life(n_times) {
+        append(&log, &clock, step).await;
     }
     let deleted = log.find_chat(&chat_id(DELETED_CHAT)).await.unwrap().unwrap();
     log.erase(&deleted.chat).await.unwrap();

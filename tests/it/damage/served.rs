@@ -9,12 +9,13 @@ use serde_json::{Value, json};
 use super::image::{Image, images};
 use crate::fixture::temp_dir;
 
-const WRITTEN: &str = "All of it.";
-const FLIPPED: &str = "all of it.";
+const WRITTEN: &str = "so ferns";
+const FLIPPED: &str = "So ferns";
 
 fn flip(image: &mut Image) {
     let (_, bytes) = image.files.iter_mut().find(|(name, _)| *name == "log.db").unwrap();
-    let at = bytes.windows(WRITTEN.len()).position(|found| found == WRITTEN.as_bytes()).unwrap();
+    // Shrinking the pages can leave a copy where nothing stands any more, in front of the row.
+    let at = bytes.windows(WRITTEN.len()).rposition(|found| found == WRITTEN.as_bytes()).unwrap();
     bytes[at] ^= 0x20;
 }
 
@@ -33,11 +34,11 @@ async fn a_flipped_letter_is_shown_to_nobody_and_the_rest_goes_on() {
     let stream = client.get(&of_chat("/stream?after_seq=0&until=idle")).await;
     let Value::String(stream) = stream.expect(200) else { panic!("a stream is no JSON") };
     assert!(stream.contains(r#""reason":"log_damaged""#), "{stream}");
-    assert!(stream.contains("ferns"), "what stands in front of it is shown: {stream}");
+    assert!(stream.contains("in the shade"), "what stands in front of it is shown: {stream}");
     let messages = client.get(&of_chat("/messages?limit=100")).await;
     let shown = [stream, messages.body.to_string(), client.get("/v1/chats").await.body.to_string()];
     for shown in shown {
-        assert!(!shown.contains(FLIPPED) && !shown.contains("ll of it."), "{shown}");
+        assert!(!shown.contains(FLIPPED) && !shown.contains("o ferns"), "{shown}");
     }
     let other = client.get("/v1/chats/open/messages").await.expect(200);
     assert!(other.to_string().contains("180 cm"), "{other}");

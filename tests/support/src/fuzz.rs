@@ -58,7 +58,10 @@ pub fn codec(data: &[u8]) {
                     }
                 }
                 Err(error) => {
-                    assert!(Kind::from_number(kind).is_some_and(is_parsed_when_appended), "{error}")
+                    assert!(
+                        Kind::from_number(kind).is_some_and(is_parsed_when_appended),
+                        "{error}"
+                    );
                 }
             }
         }
