@@ -2,8 +2,8 @@
 //!
 //! Everything else is handed a [`Clock`]; tests hand over one that they move themselves.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
 use scrollback_schema::Millis;
@@ -35,6 +35,20 @@ impl Clock {
                 Millis::new(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
             }
             Clock::Manual(ms) => Millis::new(ms.load(Ordering::SeqCst)),
+        }
+    }
+
+    /// Milliseconds since some instant of this process: they go on evenly whatever is done to the
+    /// machine's clock, so that a span of time is measured by them. Never stored.
+    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+    pub fn steady(&self) -> Millis {
+        static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
+        match self {
+            Clock::System => {
+                let elapsed = Instant::now().saturating_duration_since(*BEGAN);
+                Millis::new(i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX))
+            }
+            Clock::Manual(_) => self.now(),
         }
     }
 

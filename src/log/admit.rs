@@ -216,17 +216,20 @@ impl Writer {
     ) {
         if let (Some(lease), Some(next_number)) = (&mut slot.lease, next_number) {
             lease.next_number = next_number;
-            lease.renewed_at = at;
+            lease.renew(at, self.clock.steady());
         }
         if let (Some(lease_ms), Some(turn), None) = (lease_ms, &slot.turn, &slot.lease) {
             let claimed = Claimed { turn: turn.started, epoch: 1 };
-            slot.lease = Some(LeaseState {
+            let mut lease = LeaseState {
                 epoch: 1,
                 lease_ms,
                 token: self.key.token(slot.state.created, claimed),
                 next_number: 1,
                 renewed_at: at,
-            });
+                runs_out: at,
+            };
+            lease.renew(at, self.clock.steady());
+            slot.lease = Some(lease);
         }
     }
 

@@ -29,9 +29,26 @@ pub(crate) struct LeaseState {
     pub(crate) next_number: u64,
     /// When the producer last appended.
     pub(crate) renewed_at: Millis,
+    /// When the turn is closed unless it appends before, on the clock that does not jump.
+    pub(crate) runs_out: Millis,
 }
 
 impl LeaseState {
+    /// Lets it run from now on: `now` on the clock that people read, `steady` on the one that does
+    /// not jump.
+    pub(crate) fn renew(&mut self, now: Millis, steady: Millis) {
+        self.renewed_at = now;
+        self.runs_out = steady.plus_ms(i64::try_from(self.lease_ms).unwrap_or(i64::MAX));
+    }
+
+    /// Lets it run for what was left of it: a clock that has jumped meanwhile makes that nothing, or
+    /// all of it.
+    pub(crate) fn resume(&mut self, now: Millis, steady: Millis) {
+        let whole = i64::try_from(self.lease_ms).unwrap_or(i64::MAX);
+        let left = self.expires_at().get().saturating_sub(now.get()).clamp(0, whole);
+        self.runs_out = steady.plus_ms(left);
+    }
+
     pub(crate) fn expires_at(&self) -> Millis {
         self.renewed_at.plus_ms(i64::try_from(self.lease_ms).unwrap_or(i64::MAX))
     }
@@ -180,6 +197,7 @@ impl Tables<'_> {
                 token: String::new(),
                 next_number,
                 renewed_at,
+                runs_out: Millis::new(0),
             });
         }
         slot.state.open = Some(open);
