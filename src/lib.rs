@@ -5,6 +5,7 @@
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod fault;
 pub mod http;
 mod inspect;
 pub mod log;
