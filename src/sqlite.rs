@@ -250,6 +250,15 @@ pub(crate) fn open_checkpointer(path: &Path) -> Result<Connection, OpenDbError> 
     Ok(db)
 }
 
+/// Lets a connection go without moving the WAL into the database, for a WAL that has to be read
+/// again from its beginning by whoever opens it next.
+pub(crate) fn leave_wal(db: &Connection) {
+    let option = rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+    if let Err(error) = db.set_db_config(option, true) {
+        tracing::warn!(error = &error as &dyn std::error::Error, "a WAL may not be left as it is");
+    }
+}
+
 /// How a log is read by somebody who is not its server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum OfflineMode {

@@ -101,7 +101,7 @@ pub(super) fn run(data: &Path, args: &Serve) -> anyhow::Result<Exit> {
     let options = LogOptions {
         durability: config.durability,
         accept_lost_tail: args.accept_lost_tail,
-        observer: None,
+        ..LogOptions::default()
     };
     runtime()?.block_on(async {
         let server = Server::open(&dir, config, options).await?;

@@ -38,13 +38,12 @@ impl From<AppendError> for Problem {
             AppendError::IdempotencyMismatch => Problem::new(Code::IdempotencyKeyReused, detail),
             AppendError::Closing => Problem::new(Code::ShuttingDown, detail),
             AppendError::Poisoned => Problem::new(Code::LogStopped, detail),
-            AppendError::Unknown { .. } => {
-                Problem::fault(Code::OutcomeUnknown, OUTCOME_UNKNOWN, &error)
-            }
-            AppendError::Storage { ref source } => {
+            // The log has said so once, and would say it for every call.
+            AppendError::Unknown { .. } => Problem::new(Code::OutcomeUnknown, OUTCOME_UNKNOWN),
+            AppendError::Storage { source } => {
                 let is_full = source.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull);
                 let detail = if is_full { DISK_FULL } else { NOT_WRITTEN };
-                Problem::fault(Code::StorageFailed, detail, &error)
+                Problem::new(Code::StorageFailed, detail)
             }
             AppendError::ImportOrder => Problem::fault(Code::Internal, INTERNAL, &error),
         }

@@ -343,10 +343,10 @@ pub enum AppendError {
     #[error("the log is closing")]
     Closing,
     /// A commit failed in a way that leaves the file in doubt; only a restart goes on.
-    #[error("the log stopped writing after a failed sync; restart the server")]
+    #[error("the log has stopped writing; /readyz says why; restart the server")]
     Poisoned,
-    /// The commit failed while it was synced: the events may be there after a restart.
-    #[error("the outcome of the append is unknown; look for its batch after a restart")]
+    /// The commit failed when it may have been stored already: the events may come to light.
+    #[error("the outcome of the append is unknown; send it again with the same key or numbers")]
     Unknown {
         /// The commit's id.
         batch_id: [u8; 16],

@@ -1,9 +1,10 @@
 //! The thread that moves committed pages from the WAL into log.db, and syncs the head witness.
 //!
 //! It never blocks the writer: its checkpoints are passive. A WAL that grows large all the same is
-//! restarted by the writer itself, between two commits, when most of it has been moved already.
+//! restarted by the writer itself, between two commits, when most of it has been moved already. After
+//! a failed sync it moves nothing more: SQLite counts on what it has moved before, and the system may
+//! have forgotten that. A restart moves all of the WAL anew.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
@@ -11,9 +12,11 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rusqlite::Connection;
-use tracing::{debug, warn};
+use tracing::debug;
 
-use crate::sqlite::{CheckpointMode, OpenDbError, checkpoint, open_checkpointer};
+use super::witness::WitnessSync;
+use crate::fault::{Cause, Faults, Subject};
+use crate::sqlite::{CheckpointMode, OpenDbError, checkpoint, leave_wal, open_checkpointer};
 
 /// Between two checkpoints: often enough that each is small, rarely enough to share its syncs.
 const INTERVAL: Duration = Duration::from_millis(250);
@@ -32,14 +35,14 @@ impl Checkpointer {
     /// Starts the thread over a database.
     pub(crate) fn start(
         path: &Path,
-        witness: Arc<File>,
-        restart_wal: Arc<AtomicBool>,
+        witness: WitnessSync,
+        flags: Flags,
     ) -> Result<Checkpointer, OpenDbError> {
         let db = open_checkpointer(path)?;
         let stop = Arc::new((Mutex::new(false), Condvar::new()));
         let mut wal = path.as_os_str().to_owned();
         wal.push("-wal");
-        let work = Work { db, wal: wal.into(), witness, restart_wal, stop: Arc::clone(&stop) };
+        let work = Work { db, wal: wal.into(), witness, flags, stop: Arc::clone(&stop) };
         let thread = std::thread::Builder::new()
             .name("log-checkpoint".to_owned())
             .spawn(move || work.run())
@@ -69,35 +72,70 @@ impl Drop for Checkpointer {
 struct Work {
     db: Connection,
     wal: PathBuf,
-    witness: Arc<File>,
-    restart_wal: Arc<AtomicBool>,
+    witness: WitnessSync,
+    flags: Flags,
     stop: Arc<(Mutex<bool>, Condvar)>,
 }
 
+/// What the thread and the writer tell each other.
+#[derive(Debug, Clone)]
+pub(crate) struct Flags {
+    /// Asks the writer to start the WAL anew.
+    pub(crate) restart_wal: Arc<AtomicBool>,
+    /// Nothing is written any more, since a sync failed.
+    pub(crate) poisoned: Arc<AtomicBool>,
+    pub(crate) faults: Faults,
+}
+
 impl Work {
-    fn run(self) {
-        let mut moved_bytes = 0;
+    fn run(mut self) {
+        let mut n_pages = 0;
         while !self.wait() {
+            if self.flags.poisoned.load(Ordering::Acquire) {
+                continue;
+            }
             let n_bytes = std::fs::metadata(&self.wal).map_or(0, |wal| wal.len());
             match checkpoint(&self.db, CheckpointMode::Passive) {
                 Ok(done) => {
                     debug!(n_pages = done.n_pages, n_moved = done.n_moved, "checkpoint");
-                    if done.n_pages != moved_bytes {
-                        moved_bytes = done.n_pages;
-                        if let Err(error) = self.witness.sync_data() {
-                            warn!(error = &error as &dyn std::error::Error, "head was not synced");
-                        }
+                    self.flags.faults.clear(Subject::Checkpoint);
+                    if done.n_pages != n_pages || self.witness.has_failed() {
+                        n_pages = done.n_pages;
+                        self.sync_witness();
                     }
                     // The file keeps its size after a restart: ask by what is in use.
                     let in_use = done.n_pages.unsigned_abs() * 8_192;
                     if n_bytes > WAL_BYTES_SOFT && in_use > WAL_BYTES_SOFT {
-                        self.restart_wal.store(true, Ordering::Release);
+                        self.flags.restart_wal.store(true, Ordering::Release);
                     }
                 }
-                Err(error) => {
-                    warn!(error = &error as &dyn std::error::Error, "checkpoint failed");
-                }
+                Err(error) => self.meet(&error),
             }
+        }
+        if self.flags.poisoned.load(Ordering::Acquire) {
+            leave_wal(&self.db);
+        }
+    }
+
+    /// Brings the witness to the disk; the writer writes it anew while its fault is raised.
+    fn sync_witness(&mut self) {
+        let had_failed = self.witness.has_failed();
+        match self.witness.sync() {
+            Ok(true) if had_failed => self.flags.faults.clear(Subject::Witness),
+            Ok(_) => {}
+            Err(error) => {
+                self.flags.faults.raise_for(Subject::Witness, &error);
+            }
+        }
+    }
+
+    fn meet(&self, error: &rusqlite::Error) {
+        match Cause::of(error) {
+            Cause::SyncFailed => {
+                self.flags.poisoned.store(true, Ordering::Release);
+                self.flags.faults.raise_as(Subject::Log, Cause::SyncFailed, error);
+            }
+            cause => self.flags.faults.raise_as(Subject::Checkpoint, cause, error),
         }
     }
 

@@ -34,6 +34,9 @@ pub enum EraseError {
     /// Readers kept the WAL from being cut.
     #[error("old pages are still in use by a reader; the erasure goes on at the next start")]
     Busy,
+    /// The log takes no more writes.
+    #[error("the log stopped writing after a failed sync; the erasure goes on after a restart")]
+    Stopped,
     /// The log is closing.
     #[error("the log is closing; the erasure goes on at the next start")]
     Closing,

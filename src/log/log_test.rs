@@ -286,7 +286,7 @@ async fn a_second_opening_is_refused_and_a_lost_tail_is_noticed() {
     let Fixture { dir, clock, log } = fixture;
     drop(log);
     let (mut witness, _) = witness::Witness::open(&dir.path().join("head")).unwrap();
-    witness.note(Seq::new(5).unwrap(), 0);
+    witness.note(Seq::new(5).unwrap(), 0).unwrap();
     let lost = Log::open(dir.path(), LogOptions::default(), &clock).unwrap_err();
     assert!(matches!(lost, OpenError::TailLost { .. }), "{lost}");
     let options = LogOptions { accept_lost_tail: true, ..LogOptions::default() };

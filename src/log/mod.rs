@@ -19,6 +19,8 @@ mod placed;
 mod reader;
 mod recent;
 mod section;
+mod setback;
+mod sweep;
 mod tail;
 pub mod turn_guard;
 pub mod verify;
@@ -45,6 +47,7 @@ pub use section::Section;
 pub use tail::{Step, Subscription, Tail};
 pub use witness::{Witnessed, read as read_witness};
 
+use crate::fault::Faults;
 use crate::sqlite::Pool;
 use chats::Tables;
 use checkpoint::Checkpointer;
@@ -83,6 +86,7 @@ struct Shared {
     /// Names that loaders have learnt, handed from read to read.
     names: Mutex<Vec<Names>>,
     poisoned: Arc<AtomicBool>,
+    faults: Faults,
     threads: Mutex<Option<Threads>>,
     lock: std::fs::File,
 }
@@ -150,6 +154,11 @@ impl Log {
         self.shared.poisoned.load(Ordering::Acquire)
     }
 
+    /// What the disk refuses.
+    pub fn faults(&self) -> &Faults {
+        &self.shared.faults
+    }
+
     /// Whether the writer's thread is alive.
     pub fn is_writing(&self) -> bool {
         !self.shared.commands.is_closed()
@@ -178,8 +187,8 @@ impl Log {
         let (reply, answer) = oneshot::channel();
         let job = Job { append, reply, span: tracing::Span::current() };
         let sent = self.shared.commands.send(Command::Append(job)).await;
-        sent.map_err(|_| AppendError::Closing)?;
-        match answer.await.map_err(|_| AppendError::Closing)?? {
+        sent.map_err(|_| self.unanswered())?;
+        match answer.await.map_err(|_| self.unanswered())?? {
             Reply::Done(appended) => Ok(appended),
             Reply::Stored(stored) => self.stored_before(stored).await,
         }
@@ -250,8 +259,16 @@ impl Log {
     pub async fn take_lease(&self, chat: &ChatId, turn: &TurnId) -> Result<Lease, AppendError> {
         let (reply, answer) = oneshot::channel();
         let command = Command::TakeLease { chat: chat.clone(), turn: turn.clone(), reply };
-        self.shared.commands.send(command).await.map_err(|_| AppendError::Closing)?;
-        answer.await.map_err(|_| AppendError::Closing)?
+        self.shared.commands.send(command).await.map_err(|_| self.unanswered())?;
+        answer.await.map_err(|_| self.unanswered())?
+    }
+
+    /// Why the writer did not answer; an append that it had begun is always answered.
+    fn unanswered(&self) -> AppendError {
+        match self.is_poisoned() {
+            true => AppendError::Poisoned,
+            false => AppendError::Closing,
+        }
     }
 
     /// Closes the turns whose lease ran out; to be called every fraction of a lease.

@@ -3,24 +3,28 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::num::NonZeroUsize;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use lru::LruCache;
 use rusqlite::{Connection, OptionalExtension, params};
+use scrollback_schema::batch::BatchId;
 use scrollback_schema::limits::APPEND_QUEUE_MAX;
 use scrollback_schema::{Millis, Seq};
 use tokio::sync::mpsc;
 
-use super::checkpoint::Checkpointer;
+use super::checkpoint::{Checkpointer, Flags};
 use super::lease::LeaseKey;
 use super::reader::{Row, rows_after};
 use super::recent::Recent;
+use super::setback::Setbacks;
 use super::witness::Witness;
 use super::writer::Writer;
 use super::{Log, LogObserver, Shared, Threads};
 use crate::clock::{Clock, random_bytes};
+use crate::fault::Faults;
 use crate::sqlite::{Durability, OpenDbError, is_damage, open_log_writer, reader_pool};
 
 /// Connections that read the log at once; each page holds one for some milliseconds.
@@ -35,6 +39,8 @@ pub struct LogOptions {
     pub accept_lost_tail: bool,
     /// Is told of each commit.
     pub observer: Option<Arc<dyn LogObserver>>,
+    /// Where it is said what the disk refuses.
+    pub faults: Faults,
 }
 
 /// Why a log could not be opened.
@@ -135,6 +141,7 @@ pub(crate) fn open(dir: &Path, options: LogOptions, clock: &Clock) -> Result<Log
     std::fs::create_dir_all(dir).map_err(unusable)?;
     let lock = take_lock(dir)?;
     let path = log_db(dir);
+    rewrite_wal(&path).map_err(unusable)?;
     let db = open_log_writer(&path, options.durability).map_err(damaged)?;
     let recover = |source| OpenError::Recover { dir: dir.to_owned(), source };
     let meta = read_meta(&db).map_err(recover)?;
@@ -149,13 +156,20 @@ pub(crate) fn open(dir: &Path, options: LogOptions, clock: &Clock) -> Result<Log
     }
     let (recent, poisoned) = (Arc::new(Recent::new(end.head)), Arc::new(AtomicBool::new(false)));
     let restart_wal = Arc::new(AtomicBool::new(false));
-    let checkpointer = Checkpointer::start(&path, witness.handle(), Arc::clone(&restart_wal))?;
+    let faults = options.faults;
+    let flags = Flags {
+        restart_wal: Arc::clone(&restart_wal),
+        poisoned: Arc::clone(&poisoned),
+        faults: faults.clone(),
+    };
+    let checkpointer = Checkpointer::start(&path, witness.handle(), flags)?;
     let mut writer = Writer {
         db,
         clock: clock.clone(),
         key: LeaseKey::new(meta.lease_key),
         chats: LruCache::new(CHATS_MAX),
         leased: std::collections::HashMap::new(),
+        has_orphans: false,
         head: end.head,
         last_at: end.at,
         last_checksum: end.checksum,
@@ -164,6 +178,9 @@ pub(crate) fn open(dir: &Path, options: LogOptions, clock: &Clock) -> Result<Log
         observer: options.observer,
         poisoned: Arc::clone(&poisoned),
         restart_wal,
+        waiting: Vec::new(),
+        batch_id: BatchId::default(),
+        setbacks: Setbacks::new(dir.to_owned(), options.durability, faults.clone()),
     };
     writer.recover().map_err(recover)?;
     let (commands, receiver) = mpsc::channel(APPEND_QUEUE_MAX);
@@ -180,10 +197,36 @@ pub(crate) fn open(dir: &Path, options: LogOptions, clock: &Clock) -> Result<Log
         index: OnceLock::new(),
         names: Mutex::new(Vec::new()),
         poisoned,
+        faults,
         threads: Mutex::new(Some(Threads { writer, checkpointer })),
         lock,
     };
     Ok(Log { shared: Arc::new(shared) })
+}
+
+/// Writes the WAL of a process that died once more, as it is, and syncs it.
+///
+/// If a sync had failed, the system shows bytes that it never brought to the disk and will not try
+/// to: SQLite would take them for commits, append behind them, and a loss of power would then take
+/// away from the first of them on.
+fn rewrite_wal(db: &Path) -> Result<(), io::Error> {
+    let mut path = db.as_os_str().to_owned();
+    path.push("-wal");
+    let wal = match OpenOptions::new().read(true).write(true).open(&path) {
+        Ok(wal) => wal,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let (mut bytes, mut at) = (vec![0; 1 << 20], 0);
+    loop {
+        let n = wal.read_at(&mut bytes, at)?;
+        if n == 0 {
+            break;
+        }
+        wal.write_all_at(&bytes[..n], at)?;
+        at += n as u64;
+    }
+    if at > 0 { wal.sync_data() } else { Ok(()) }
 }
 
 /// Chats that the writer keeps in memory; others are loaded again when they are written.
@@ -248,7 +291,7 @@ fn read_meta(db: &Connection) -> Result<Meta, rusqlite::Error> {
 }
 
 /// Where the log ends.
-fn read_end(db: &Connection) -> Result<super::writer::End, rusqlite::Error> {
+pub(crate) fn read_end(db: &Connection) -> Result<super::writer::End, rusqlite::Error> {
     let last: Option<i64> = db.query_row("SELECT max(first_seq) FROM log", [], |row| row.get(0))?;
     let mut end = super::writer::End { head: Seq::ZERO, at: Millis::new(0), checksum: 0 };
     let Some(last) = last.and_then(Seq::from_i64) else { return Ok(end) };

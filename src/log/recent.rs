@@ -118,14 +118,20 @@ impl Recent {
 
     /// Drops what is in memory, so that every reader goes back to the file.
     pub(crate) fn forget(&self) {
+        self.lock().forget();
+    }
+
+    /// Moves the head on over what is in the file and was never in memory.
+    ///
+    /// Every reader is woken by the value returned: nobody knows whose events these are.
+    #[must_use = "readers are woken by it"]
+    pub(crate) fn skip_to(&self, head: Seq) -> Wakes<'_> {
         let mut inner = self.lock();
-        inner.from = inner.head;
-        inner.n_bytes = 0;
-        inner.sections.clear();
-        for tail in inner.chats.values_mut() {
-            tail.sections.clear();
-        }
-        inner.chats.retain(|_, tail| !tail.readers.is_empty());
+        inner.head = head;
+        inner.forget();
+        self.head_now.store(head.get(), Ordering::Release);
+        let readers = inner.chats.values().flat_map(|tail| tail.readers.values().cloned());
+        Wakes { recent: self, head, readers: readers.collect() }
     }
 
     /// A page, if all of the scope after `after` is in memory.
@@ -200,6 +206,16 @@ impl Wakes<'_> {
 }
 
 impl Inner {
+    fn forget(&mut self) {
+        self.from = self.head;
+        self.n_bytes = 0;
+        self.sections.clear();
+        for tail in self.chats.values_mut() {
+            tail.sections.clear();
+        }
+        self.chats.retain(|_, tail| !tail.readers.is_empty());
+    }
+
     fn sections_after(
         &self,
         sections: &VecDeque<Arc<Section>>,

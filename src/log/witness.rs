@@ -9,6 +9,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use scrollback_schema::Seq;
 
@@ -31,6 +32,47 @@ pub struct Witnessed {
 pub(crate) struct Witness {
     file: Arc<File>,
     turn: u64,
+    /// Notes that were written, for who syncs them.
+    n_notes: Arc<AtomicU64>,
+}
+
+/// The witness as the one who syncs it has it.
+#[derive(Debug)]
+pub(crate) struct WitnessSync {
+    file: Arc<File>,
+    n_notes: Arc<AtomicU64>,
+    /// How many notes there were when a sync failed, until one succeeds.
+    failed_at: Option<u64>,
+}
+
+impl WitnessSync {
+    /// Whether the last sync failed.
+    pub(crate) const fn has_failed(&self) -> bool {
+        self.failed_at.is_some()
+    }
+
+    /// Brings what was noted to disk; whether that was done. After a failure it is tried again once
+    /// there is a new note: the system has forgotten the old one, and would claim success.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's.
+    pub(crate) fn sync(&mut self) -> Result<bool, io::Error> {
+        let n_notes = self.n_notes.load(Ordering::Acquire);
+        if self.failed_at == Some(n_notes) {
+            return Ok(false);
+        }
+        match self.file.sync_data() {
+            Ok(()) => {
+                self.failed_at = None;
+                Ok(true)
+            }
+            Err(error) => {
+                self.failed_at = Some(n_notes);
+                Err(error)
+            }
+        }
+    }
 }
 
 impl Witness {
@@ -39,18 +81,22 @@ impl Witness {
         let file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
         let (witnessed, turn) = read_slots(&file)?;
-        Ok((Witness { file: Arc::new(file), turn: turn + 1 }, witnessed))
+        let (file, n_notes) = (Arc::new(file), Arc::new(AtomicU64::new(0)));
+        Ok((Witness { file, turn: turn + 1, n_notes }, witnessed))
     }
 
-    /// A handle that syncs the file.
-    pub(crate) fn handle(&self) -> Arc<File> {
-        Arc::clone(&self.file)
+    /// What syncs the file.
+    pub(crate) fn handle(&self) -> WitnessSync {
+        let (file, n_notes) = (Arc::clone(&self.file), Arc::clone(&self.n_notes));
+        WitnessSync { file, n_notes, failed_at: None }
     }
 
     /// Notes a head; in the page cache on return, on disk after the next sync.
     ///
-    /// A failure is not one of the log: the witness then lags, and notices less.
-    pub(crate) fn note(&mut self, head: Seq, checksum: u32) {
+    /// # Errors
+    ///
+    /// The operating system's. It is no failure of the log: the witness lags, and notices less.
+    pub(crate) fn note(&mut self, head: Seq, checksum: u32) -> Result<(), io::Error> {
         let mut slot = [0u8; SLOT_BYTES];
         slot[0..4].copy_from_slice(&MAGIC);
         slot[4..12].copy_from_slice(&self.turn.to_le_bytes());
@@ -58,9 +104,10 @@ impl Witness {
         slot[20..24].copy_from_slice(&checksum.to_le_bytes());
         let crc = crc32c::crc32c(&slot[..24]);
         slot[24..28].copy_from_slice(&crc.to_le_bytes());
-        if self.file.write_all_at(&slot, (self.turn % 2) * SLOT_DISTANCE).is_ok() {
-            self.turn += 1;
-        }
+        self.file.write_all_at(&slot, (self.turn % 2) * SLOT_DISTANCE)?;
+        self.turn += 1;
+        self.n_notes.fetch_add(1, Ordering::Release);
+        Ok(())
     }
 
     /// Brings what was noted to disk.
@@ -119,14 +166,14 @@ mod tests {
         let (mut witness, seen) = Witness::open(&path).unwrap();
         assert_eq!(seen, None);
         for n in 1..=3 {
-            witness.note(Seq::new(n).unwrap(), n as u32 * 10);
+            witness.note(Seq::new(n).unwrap(), n as u32 * 10).unwrap();
         }
         let three = Witnessed { head: Seq::new(3).unwrap(), checksum: 30 };
         assert_eq!(read(&path).unwrap(), Some(three));
         let (mut again, seen) = Witness::open(&path).unwrap();
         assert_eq!(seen, Some(three));
         let torn = (again.turn % 2) * SLOT_DISTANCE;
-        again.note(Seq::new(4).unwrap(), 40);
+        again.note(Seq::new(4).unwrap(), 40).unwrap();
         again.file.write_all_at(b"xx", torn + 13).unwrap();
         assert_eq!(read(&path).unwrap(), Some(three));
     }

@@ -2,22 +2,21 @@
 //!
 //! Order within a commit: rules, rows, COMMIT (synced), head witness, head, answers, wake-ups. The
 //! head moves before the answers so that who was answered reads what it wrote; nobody is woken
-//! before, so no reader delays a writer. What waits while one commit syncs is the next one.
+//! before, so no reader delays a writer. What waits while one commit syncs is the next one. What
+//! happens when the disk or this thread fails is in `setback`, what it does by itself in `sweep`.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use lru::LruCache;
-use rusqlite::{Connection, ErrorCode, params};
+use rusqlite::{Connection, params};
 use scrollback_schema::batch::{BatchBuilder, BatchId, RowHead};
-use scrollback_schema::event::{CancelReason, Cancelled};
-use scrollback_schema::limits::{
-    BATCH_BYTES_SOFT, COMMIT_APPENDS_MAX, COMMIT_BYTES_MAX, IDEMPOTENCY_TTL_MS,
-};
-use scrollback_schema::{ChatId, ChatRef, Event, Millis, NewEvent, Seq, TurnId};
+use scrollback_schema::limits::{BATCH_BYTES_SOFT, COMMIT_APPENDS_MAX, COMMIT_BYTES_MAX};
+use scrollback_schema::{ChatId, ChatRef, Millis, Seq, TurnId};
 use tokio::sync::{mpsc, oneshot};
-use tracing::{Span, debug, error, info, warn};
+use tracing::Span;
 
 use super::admit::NotAdmitted;
 use super::append::{Append, AppendError, Appended, Lease};
@@ -26,6 +25,7 @@ use super::lease::{Claimed, LeaseKey};
 use super::placed::push_section;
 use super::recent::{Recent, Wakes};
 use super::section::Section;
+use super::setback::{CommitFailure, Setbacks};
 use super::witness::Witness;
 use super::{EraseError, LogObserver, erase};
 use crate::clock::{Clock, monotonic, random_bytes};
@@ -80,8 +80,10 @@ pub(crate) struct Writer {
     pub(crate) clock: Clock,
     pub(crate) key: LeaseKey,
     pub(crate) chats: LruCache<ChatId, ChatSlot>,
-    /// Chats whose open turn is leased, with an instant before which it does not run out.
+    /// Chats whose open turn is leased, and when it runs out on the clock that does not jump.
     pub(crate) leased: HashMap<ChatId, Millis>,
+    /// Whether turns of the process before this one are open still, since the disk took nothing.
+    pub(crate) has_orphans: bool,
     pub(crate) head: Seq,
     pub(crate) last_at: Millis,
     pub(crate) last_checksum: u32,
@@ -91,6 +93,12 @@ pub(crate) struct Writer {
     pub(crate) poisoned: Arc<AtomicBool>,
     /// Set by the checkpoint thread once the WAL is large.
     pub(crate) restart_wal: Arc<AtomicBool>,
+    /// Who waits for the commit under construction, and what each is to be answered; kept here so
+    /// that a panic leaves nobody without an answer.
+    pub(crate) waiting: Vec<Waiting>,
+    /// The id of the last commit that was begun.
+    pub(crate) batch_id: BatchId,
+    pub(crate) setbacks: Setbacks,
 }
 
 /// Where the file ends: what a writer starts from.
@@ -194,12 +202,25 @@ impl Group {
 
 impl Writer {
     /// Takes commands until it is told to close, or nobody is left to give any.
+    ///
+    /// A panic leaves the log as it was: the writer starts over from the file, unless it panics
+    /// again and again.
     pub(crate) fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+        while catch_unwind(AssertUnwindSafe(|| self.work(&mut commands))).is_err() {
+            if !self.start_over() {
+                return;
+            }
+        }
+        commands.close();
+        self.finish();
+    }
+
+    fn work(&mut self, commands: &mut mpsc::Receiver<Command>) {
         let mut next = commands.blocking_recv();
         while let Some(command) = next.take() {
             match command {
                 Command::Append(job) => {
-                    let (jobs, after) = gather(job, &mut commands);
+                    let (jobs, after) = gather(job, commands);
                     self.commit(jobs);
                     next = after;
                 }
@@ -208,10 +229,7 @@ impl Writer {
                     let _ = reply.send(self.take_lease(&chat, &turn));
                 }
                 Command::Erase { chat, rows, reply } => {
-                    let erased = erase::erase_rows(&mut self.db, &chat, &rows);
-                    // Before the answer: who has it reads nothing of the chat any more.
-                    self.recent.forget();
-                    let _ = reply.send(erased);
+                    let _ = reply.send(self.erase(&chat, &rows));
                 }
                 Command::Close => break,
             }
@@ -219,90 +237,84 @@ impl Writer {
                 next = commands.blocking_recv();
             }
         }
-        commands.close();
-        self.finish();
     }
 
-    /// Leaves the file at rest: everything in log.db, no WAL, the witness synced.
-    fn finish(self) {
-        if let Err(error) = self.witness.sync() {
-            warn!(error = &error as &dyn std::error::Error, "head witness was not synced");
-        }
-        if let Err(error) = checkpoint(&self.db, CheckpointMode::Truncate) {
-            warn!(error = &error as &dyn std::error::Error, "last checkpoint failed");
-        }
-        debug!(seq = self.head.get(), "log writer ends");
-    }
-
-    /// Commits what was gathered, then answers everybody.
-    fn commit(&mut self, jobs: Vec<Job>) {
-        let started = monotonic();
+    fn erase(&mut self, chat: &ChatRef, rows: &[Seq]) -> Result<u64, EraseError> {
         if self.poisoned.load(Ordering::Acquire) {
+            return Err(EraseError::Stopped);
+        }
+        let erased = erase::erase_rows(&mut self.db, chat, rows);
+        // Before the answer: who has it reads nothing of the chat any more.
+        self.recent.forget();
+        match &erased {
+            Ok(_) | Err(EraseError::Busy) => self.wrote(),
+            Err(EraseError::Storage(error)) => self.meet(error),
+            Err(_) => {}
+        }
+        erased
+    }
+
+    /// Commits what was gathered, then answers everybody; whether it is stored.
+    pub(super) fn commit(&mut self, jobs: Vec<Job>) -> bool {
+        let started = monotonic();
+        if let Err(refused) = self.may_commit() {
             for job in jobs {
-                let _ = job.reply.send(Err(AppendError::Poisoned));
+                let _ = job.reply.send(Err(refused.to_error()));
             }
-            return;
+            return false;
         }
         let mut group = Group::new(self);
-        let mut waiting = Vec::with_capacity(jobs.len());
-        match self.write(&mut group, jobs, &mut waiting) {
-            Ok(()) => {
-                let n_events = group.next_seq().get() - self.head.next().get();
-                let recent = Arc::clone(&self.recent);
-                let wakes = self.publish(group, &recent);
-                let n_appends = waiting.len();
-                // Counted before the answers: who was answered finds it in the metrics.
-                if let Some(observer) = &self.observer
-                    && n_events > 0
-                {
-                    observer.committed(n_appends, n_events, started.elapsed());
-                }
-                for (reply, answer) in waiting {
-                    let _ = reply.send(answer);
-                }
-                wakes.wake();
-                self.restart_wal_if_wanted();
+        self.batch_id = group.batch_id;
+        if let Err(failure) = self.write(&mut group, jobs) {
+            self.fail(failure);
+            return false;
+        }
+        let (n_appends, n_events) =
+            (self.waiting.len(), group.next_seq().get() - self.head.get() - 1);
+        let recent = Arc::clone(&self.recent);
+        let wakes = self.publish(group, &recent);
+        // Counted before the answers: who was answered finds it in the metrics.
+        if n_events > 0 {
+            if let Some(observer) = &self.observer {
+                observer.committed(n_appends, n_events, started.elapsed());
             }
-            Err(failure) => self.fail(failure, &group.batch_id, waiting),
+            self.wrote();
+        }
+        self.answer();
+        wakes.wake();
+        self.restart_wal_if_wanted();
+        true
+    }
+
+    /// Tells everybody who waits what came of it.
+    pub(super) fn answer(&mut self) {
+        for (reply, answer) in self.waiting.drain(..) {
+            let _ = reply.send(answer);
         }
     }
 
-    fn write(
-        &mut self,
-        group: &mut Group,
-        jobs: Vec<Job>,
-        waiting: &mut Vec<Waiting>,
-    ) -> Result<(), CommitFailure> {
-        let before = |error| CommitFailure { is_unknown: false, error };
-        let mut jobs = jobs.into_iter();
-        let mut result = self.db.execute_batch("BEGIN IMMEDIATE").map_err(before);
-        for Job { append, reply, span } in jobs.by_ref() {
-            if result.is_err() {
-                waiting.push((reply, Err(AppendError::Closing)));
-                continue;
-            }
+    fn write(&mut self, group: &mut Group, jobs: Vec<Job>) -> Result<(), CommitFailure> {
+        let mut appends = Vec::with_capacity(jobs.len());
+        for Job { append, reply, span } in jobs {
+            self.waiting.push((reply, Err(AppendError::Closing)));
+            appends.push((append, span));
+        }
+        self.db.execute_batch("BEGIN IMMEDIATE").map_err(CommitFailure::before)?;
+        for (index, (append, span)) in appends.into_iter().enumerate() {
             let _entered = span.enter();
-            match self.admit(group, append) {
-                Ok(done) => waiting.push((reply, Ok(done))),
-                Err(NotAdmitted::Refused(refused)) => waiting.push((reply, Err(refused))),
-                Err(NotAdmitted::Db(error)) => {
-                    waiting.push((reply, Err(AppendError::Closing)));
-                    result = Err(before(error));
-                }
-            }
+            self.waiting[index].1 = match self.admit(group, append) {
+                Ok(done) => Ok(done),
+                Err(NotAdmitted::Refused(refused)) => Err(refused),
+                Err(NotAdmitted::Db(error)) => return Err(CommitFailure::before(error)),
+            };
         }
-        result?;
         if group.next_seq() == self.head.next() {
-            return self.db.execute_batch("ROLLBACK").map_err(before);
+            return self.db.execute_batch("ROLLBACK").map_err(CommitFailure::before);
         }
-        group.close_row(&self.db).map_err(before)?;
-        fail::fail_point!("log-full", |_| Err(before(crate::sqlite::full_disk())));
+        group.close_row(&self.db).map_err(CommitFailure::before)?;
+        fail::fail_point!("log-full", |_| Err(CommitFailure::before(crate::sqlite::full_disk())));
         fail::fail_point!("log-before-commit");
-        self.db.execute_batch("COMMIT").map_err(|error| CommitFailure {
-            // A full disk is found before the commit mark is written; a failed sync comes after.
-            is_unknown: error.sqlite_error_code() != Some(ErrorCode::DiskFull),
-            error,
-        })?;
+        self.db.execute_batch("COMMIT").map_err(CommitFailure::at_commit)?;
         fail::fail_point!("log-after-commit");
         Ok(())
     }
@@ -311,37 +323,15 @@ impl Writer {
         self.head = group.next_seq().prev();
         self.last_at = group.last_at.max(self.last_at);
         self.last_checksum = group.checksum;
-        self.witness.note(self.head, self.last_checksum);
+        self.note_head();
         recent.publish(group.sections, self.head)
     }
 
-    /// Rolls back, forgets what memory says of the chats, and tells who waits.
-    fn fail(&mut self, failure: CommitFailure, batch_id: &BatchId, waiting: Vec<Waiting>) {
-        let _ = self.db.execute_batch("ROLLBACK");
-        self.chats.clear();
-        let source = Arc::new(failure.error);
-        error!(
-            error = &*source as &dyn std::error::Error,
-            is_unknown = failure.is_unknown,
-            "commit failed"
-        );
-        if failure.is_unknown {
-            self.poisoned.store(true, Ordering::Release);
-        }
-        for (reply, answer) in waiting {
-            let _ = reply.send(match answer {
-                Err(refused) if !matches!(refused, AppendError::Closing) => Err(refused),
-                _ if failure.is_unknown => Err(AppendError::Unknown { batch_id: *batch_id }),
-                _ => Err(AppendError::Storage { source: Arc::clone(&source) }),
-            });
-        }
-    }
-
-    fn restart_wal_if_wanted(&self) {
+    fn restart_wal_if_wanted(&mut self) {
         if self.restart_wal.swap(false, Ordering::AcqRel)
             && let Err(error) = checkpoint(&self.db, CheckpointMode::Restart)
         {
-            warn!(error = &error as &dyn std::error::Error, "WAL was not restarted");
+            self.meet_at_checkpoint(&error);
         }
     }
 
@@ -354,6 +344,10 @@ impl Writer {
         if let (Some(lease), Some(turn)) = (&mut slot.lease, &slot.turn) {
             let claimed = Claimed { turn: turn.started, epoch: lease.epoch };
             lease.token = self.key.token(slot.state.created, claimed);
+            match self.leased.get(id) {
+                Some(&runs_out) => lease.runs_out = runs_out,
+                None => lease.resume(self.clock.now(), self.clock.steady()),
+            }
         }
         self.remember(slot.clone());
         Ok(Some(slot))
@@ -361,124 +355,21 @@ impl Writer {
 
     /// Keeps a chat's slot, and when its lease runs out.
     pub(crate) fn remember(&mut self, slot: ChatSlot) {
-        match &slot.lease {
-            // A renewal moves the expiry on; the sweep finds that out when it comes to the old one.
-            Some(lease) => {
-                if !self.leased.contains_key(&slot.state.id) {
-                    self.leased.insert(slot.state.id.clone(), lease.expires_at());
-                }
+        match (&slot.lease, self.leased.get_mut(&slot.state.id)) {
+            (Some(lease), Some(runs_out)) => *runs_out = lease.runs_out,
+            (Some(lease), None) => {
+                self.leased.insert(slot.state.id.clone(), lease.runs_out);
             }
-            None => {
+            (None, _) => {
                 self.leased.remove(&slot.state.id);
             }
         }
         self.chats.put(slot.state.id.clone(), slot);
     }
-
-    /// Closes every turn that no living producer has: at start, before any work is taken.
-    pub(crate) fn recover(&mut self) -> Result<(), rusqlite::Error> {
-        let mut orphans = Vec::new();
-        for chat in Tables(&self.db).chats_with_open_turn()? {
-            if let Some(slot) = self.slot(&chat)?
-                && slot.lease.is_none()
-            {
-                orphans.extend(closing(&slot, CancelReason::Restart));
-            }
-        }
-        if !orphans.is_empty() {
-            info!(n_turns = orphans.len(), "closing turns of the process that ended");
-            self.commit_own(orphans);
-        }
-        self.sweep();
-        Ok(())
-    }
-
-    /// Closes the turns whose lease ran out.
-    pub(crate) fn sweep(&mut self) {
-        let now = self.clock.now();
-        let expired: Vec<ChatId> = self
-            .leased
-            .iter()
-            .filter(|(_, expires_at)| **expires_at <= now)
-            .map(|(chat, _)| chat.clone())
-            .collect();
-        let mut appends = Vec::new();
-        for chat in expired {
-            match self.slot(&chat) {
-                Ok(Some(ChatSlot { lease: Some(lease), .. })) if lease.expires_at() > now => {
-                    self.leased.insert(chat, lease.expires_at());
-                }
-                Ok(Some(slot)) if slot.lease.is_some() => {
-                    appends.extend(closing(&slot, CancelReason::LeaseExpired));
-                }
-                Ok(_) => {
-                    self.leased.remove(&chat);
-                }
-                Err(error) => {
-                    warn!(error = &error as &dyn std::error::Error, "chat was not loaded");
-                }
-            }
-        }
-        if !appends.is_empty() {
-            info!(n_turns = appends.len(), "closing turns whose lease ran out");
-            self.commit_own(appends);
-        }
-        let forgotten = Tables(&self.db).forget_answers(now.plus_ms(-IDEMPOTENCY_TTL_MS));
-        if let Err(error) = forgotten {
-            warn!(
-                error = &error as &dyn std::error::Error,
-                "old idempotency keys were not dropped"
-            );
-        }
-    }
-
-    fn commit_own(&mut self, appends: Vec<Append>) {
-        let jobs = appends
-            .into_iter()
-            .map(|append| Job { append, reply: oneshot::channel().0, span: Span::none() })
-            .collect();
-        self.commit(jobs);
-    }
-
-    fn take_lease(&mut self, chat: &ChatId, turn: &TurnId) -> Result<Lease, AppendError> {
-        let storage = |error| AppendError::Storage { source: Arc::new(error) };
-        let mut slot = self
-            .slot(chat)
-            .map_err(storage)?
-            .ok_or_else(|| AppendError::ChatNotFound { chat: chat.clone() })?;
-        let now = self.clock.now().max(self.last_at);
-        let created = slot.state.created;
-        let (Some(open), Some(lease)) = (&slot.turn, &mut slot.lease) else {
-            return Err(AppendError::TurnEnded);
-        };
-        if open.id != *turn {
-            return Err(AppendError::TurnEnded);
-        }
-        Tables(&self.db).set_epoch(open.started, lease.epoch + 1).map_err(storage)?;
-        lease.epoch += 1;
-        lease.renewed_at = now;
-        lease.token = self.key.token(created, Claimed { turn: open.started, epoch: lease.epoch });
-        let answer = lease.answer();
-        self.remember(slot);
-        Ok(answer)
-    }
 }
 
-type Waiting = (oneshot::Sender<Result<Reply, AppendError>>, Result<Reply, AppendError>);
-
-struct CommitFailure {
-    /// The commit mark may be in the file.
-    is_unknown: bool,
-    error: rusqlite::Error,
-}
-
-/// The append that closes a chat's open turn.
-fn closing(slot: &ChatSlot, reason: CancelReason) -> Option<Append> {
-    let turn = slot.turn.as_ref()?;
-    let event = Event::Cancelled(Cancelled { reason, duration_ms: 0 });
-    let event = NewEvent::of_turn(turn.id.clone(), turn.message.clone(), event);
-    Append::new(slot.state.id.clone(), vec![event]).ok()
-}
+/// Who waits for an append, and the answer as far as it is known.
+pub(crate) type Waiting = (oneshot::Sender<Result<Reply, AppendError>>, Result<Reply, AppendError>);
 
 /// Takes what waits behind the first append, up to a bound; the command after it, if it is another.
 fn gather(first: Job, commands: &mut mpsc::Receiver<Command>) -> (Vec<Job>, Option<Command>) {
