@@ -6,13 +6,13 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, Response, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::App;
 use super::answer;
 use super::error::Problem;
 use super::metrics::Sizes;
-use crate::projector::Health;
+use crate::fault::{Cause, Fault};
 
 /// Says whether the server is alive
 ///
@@ -27,12 +27,19 @@ use crate::projector::Health;
     )
 )]
 pub(crate) async fn healthz(State(app): State<App>) -> Response<Body> {
-    answer_with(&dead(&app))
+    let mut faults = app.log().faults().raised();
+    faults.retain(|fault| fault.cause == Cause::Ended);
+    let mut reasons = Vec::new();
+    if !app.log().is_writing() && faults.is_empty() {
+        reasons.push("the log was closed; restart the server".to_owned());
+    }
+    answer_with(reasons, &faults)
 }
 
 /// Says whether the server takes calls
 ///
-/// 503 with reasons while the log is stopped, a projection fails, or the server shuts down.
+/// 503 with reasons while the disk refuses something, a thread has failed, or the server shuts down.
+/// Reads are served all the same.
 #[utoipa::path(
     get,
     path = "/readyz",
@@ -43,43 +50,28 @@ pub(crate) async fn healthz(State(app): State<App>) -> Response<Body> {
     )
 )]
 pub(crate) async fn readyz(State(app): State<App>) -> Response<Body> {
-    let mut reasons = dead(&app);
-    if app.log().is_poisoned() {
-        reasons.push("the log stopped writing after a failed sync; restart the server".to_owned());
-    }
+    let mut reasons = Vec::new();
     if app.is_stopping() {
         reasons.push("the server is shutting down".to_owned());
     }
-    for projection in app.projector().status() {
-        if let Health::Failing { cause } = projection.health {
-            reasons.push(format!("projection {} fails: {cause}", projection.name));
-        }
-    }
-    answer_with(&reasons)
+    answer_with(reasons, &app.log().faults().raised())
 }
 
-fn dead(app: &App) -> Vec<String> {
-    let mut reasons = Vec::new();
-    if !app.log().is_writing() {
-        reasons.push("the thread that writes the log has ended; restart the server".to_owned());
-    }
-    for projection in app.projector().status() {
-        if projection.health == Health::Poisoned {
-            reasons.push(format!(
-                "the thread of projection {} has ended; restart the server",
-                projection.name
-            ));
-        }
-    }
-    reasons
-}
-
-fn answer_with(reasons: &[String]) -> Response<Body> {
+fn answer_with(mut reasons: Vec<String>, faults: &[Fault]) -> Response<Body> {
+    reasons.extend(faults.iter().map(Fault::to_string));
     let (status, word) = match reasons.is_empty() {
         true => (StatusCode::OK, "ok"),
         false => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
     };
-    answer::json(status, &json!({ "status": word, "reasons": reasons }))
+    let fault = |fault: &Fault| {
+        json!({
+            "subject": fault.subject.name(),
+            "code": fault.cause.code(),
+            "needs_restart": fault.needs_restart(),
+        })
+    };
+    let faults: Vec<Value> = faults.iter().map(fault).collect();
+    answer::json(status, &json!({ "status": word, "reasons": reasons, "faults": faults }))
 }
 
 /// Counts, as Prometheus reads them
@@ -102,7 +94,8 @@ pub(crate) async fn metrics(State(app): State<App>) -> Result<Response<Body>, Pr
     })
     .await
     .unwrap_or_default();
-    let text = app.metrics().render(app.log().head(), &app.projector().status(), sizes);
+    let faults = app.log().faults().counts();
+    let text = app.metrics().render(app.log().head(), &app.projector().status(), &faults, sizes);
     let mut response = Response::new(Body::from(text));
     let open_metrics = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(open_metrics));

@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use prometheus_client::encoding::{EncodeLabelSet, text};
@@ -16,6 +16,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use scrollback_schema::Seq;
 
+use crate::fault::FaultCount;
 use crate::log::LogObserver;
 use crate::projector::ProjectionStatus;
 use crate::turn::TurnObserver;
@@ -28,6 +29,12 @@ struct Projection {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Outcome {
     outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FaultLabel {
+    subject: String,
+    code: &'static str,
 }
 
 type Count = Gauge<u64, AtomicU64>;
@@ -53,6 +60,8 @@ pub struct Metrics {
     turns_waiting: Gauge,
     turns_ended: Family<Outcome, Counter>,
     first_word_seconds: Histogram,
+    faults: Family<FaultLabel, Count>,
+    faults_raised: Family<FaultLabel, Counter>,
 }
 
 impl fmt::Debug for Metrics {
@@ -93,9 +102,12 @@ impl Metrics {
             turns_ended: Family::default(),
             // From 4 ms to 65 s, each twice the one before.
             first_word_seconds: Histogram::new(exponential_buckets(1.0 / 256.0, 2.0, 15)),
+            faults: Family::default(),
+            faults_raised: Family::default(),
         };
         metrics.register();
         metrics.register_turns();
+        metrics.register_faults();
         metrics
     }
 
@@ -155,11 +167,19 @@ impl Metrics {
         );
     }
 
+    fn register_faults(&mut self) {
+        let r = &mut self.registry;
+        r.register("fault", "1 while this does not work", self.faults.clone());
+        let raised = "How often this began not to work";
+        r.register("faults_raised", raised, self.faults_raised.clone());
+    }
+
     /// Everything as text, the state of this moment included.
     pub(crate) fn render(
         &self,
         head: Seq,
         projections: &[ProjectionStatus],
+        faults: &[FaultCount],
         sizes: Sizes,
     ) -> String {
         self.head.set(head.get());
@@ -170,6 +190,13 @@ impl Metrics {
             self.lag_events.get_or_create(&label).set(status.lag_events);
             self.lag_seconds.get_or_create(&label).set(status.lag_ms as f64 / 1_000.0);
             self.parked.get_or_create(&label).set(status.parked.len() as u64);
+        }
+        for count in faults {
+            let (subject, code) = (count.fault.subject.name(), count.fault.cause.code());
+            let label = FaultLabel { subject, code };
+            self.faults.get_or_create(&label).set(count.is_raised.into());
+            let raised = self.faults_raised.get_or_create(&label);
+            raised.inner().store(count.n_raised, Ordering::Relaxed);
         }
         let mut text = String::new();
         text::encode(&mut text, &self.registry).expect("a String takes every text");

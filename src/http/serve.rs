@@ -26,6 +26,7 @@ use tower::Service as _;
 use super::App;
 use super::append;
 use super::takeover::{Socket, Takeover};
+use crate::fault::Subject;
 
 /// Connections that wait to be accepted: with 128, hundreds that connect at once wait a second.
 const BACKLOG: i32 = 4_096;
@@ -116,7 +117,7 @@ pub fn bind(addr: SocketAddr) -> Result<Listener, BindError> {
 pub async fn serve(listener: Listener, app: App, drain: Duration) {
     let (tasks, cut) = (TaskTracker::new(), CancellationToken::new());
     let router = super::router(app.clone());
-    let mut stopping = pin!(app.stopping());
+    let (mut stopping, mut is_refused) = (pin!(app.stopping()), false);
     loop {
         let accepted = tokio::select! {
             biased;
@@ -125,10 +126,16 @@ pub async fn serve(listener: Listener, app: App, drain: Duration) {
         };
         match accepted {
             Ok((socket, _)) => {
+                if std::mem::take(&mut is_refused) {
+                    app.log().faults().clear(Subject::Sockets);
+                }
                 tasks.spawn(connection(socket, app.clone(), router.clone(), cut.clone()));
             }
+            // A connection that broke before it was accepted is its client's business.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
-                tracing::warn!(error = %error, "a connection could not be accepted");
+                is_refused = true;
+                app.log().faults().raise_for(Subject::Sockets, &error);
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }

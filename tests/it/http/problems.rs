@@ -148,7 +148,7 @@ async fn a_wrong_method_is_told_the_right_ones() {
 async fn health_and_metrics_tell_the_truth() {
     let api = Api::new().await;
     api.turn("c1", "t1").await;
-    let ok = json!({ "status": "ok", "reasons": [] });
+    let ok = json!({ "status": "ok", "reasons": [], "faults": [] });
     assert_eq!(api.get("/healthz").await.expect(200), ok);
     assert_eq!(api.get("/readyz").await.expect(200), ok);
     let metrics = api.get("/metrics").await;
