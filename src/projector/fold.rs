@@ -241,21 +241,30 @@ impl<P: Store> Fold<P> {
 /// Folds an event into a row of the projection `P`; the cause if it cannot be applied.
 ///
 /// A test sets the point `fold-apply` to `return(PROJECTION CHAT SEQ)`: it is then as if this build
-/// could not apply to PROJECTION what happens in CHAT from SEQ on.
+/// could not apply to PROJECTION what happens in CHAT from SEQ on. With `fold-panic` it panics.
 pub(crate) fn apply<P: Projection>(
     row: &mut Option<P::Row>,
     event: &Recorded,
 ) -> Result<(), String> {
-    fail::fail_point!("fold-apply", |meant| {
-        let meant = meant.unwrap_or_default();
-        let (place, from) = meant.rsplit_once(' ').unwrap_or_default();
-        let is_from = from.parse().is_ok_and(|from| event.seq >= from);
-        if is_from && place == format!("{} {}", P::NAME, event.chat.id) {
-            return Err("a test has it refused".to_owned());
-        }
-        P::apply(row, event).map_err(|cannot| cannot.cause)
+    fail::fail_point!("fold-apply", |meant| match is_meant::<P>(&meant, event) {
+        true => Err("a test has it refused".to_owned()),
+        false => P::apply(row, event).map_err(|cannot| cannot.cause),
+    });
+    fail::fail_point!("fold-panic", |meant| {
+        let applied = P::apply(row, event).map_err(|cannot| cannot.cause);
+        assert!(!is_meant::<P>(&meant, event), "a test has it panic once the row was changed");
+        applied
     });
     P::apply(row, event).map_err(|cannot| cannot.cause)
+}
+
+/// Whether a failpoint's `PROJECTION CHAT SEQ` means this event.
+#[cfg(feature = "failpoints")]
+fn is_meant<P: Projection>(meant: &Option<String>, event: &Recorded) -> bool {
+    let meant = meant.as_deref().unwrap_or_default();
+    let (place, from) = meant.rsplit_once(' ').unwrap_or_default();
+    let is_from = from.parse().is_ok_and(|from| event.seq >= from);
+    is_from && place == format!("{} {}", P::NAME, event.chat.id)
 }
 
 /// What the projection `P` needs of events with this stored kind.

@@ -3,8 +3,8 @@
 //!
 //! What follows from an event is left to the crate `projections`, reading rows to `read_model`.
 //! Reading order: `names`, `file` and `wal` are the files, `store` their rows, `fold` and `page`
-//! what happens to them in memory, `view` what others see of it, `worker` and `handover` the
-//! thread, `rebuild` the same from outside, `parked` what stands still, without a server.
+//! what happens to them in memory, `view` what others see of it, `worker`, `recover` and `handover`
+//! the thread, `rebuild` the same from outside, `parked` what stands still, without a server.
 
 mod chat_index;
 mod documents;
@@ -17,6 +17,7 @@ mod page;
 mod page_test;
 mod parked;
 pub mod rebuild;
+mod recover;
 mod set;
 mod source;
 mod store;
@@ -58,10 +59,11 @@ pub(crate) use store::{
 pub(crate) use view::{LiveFile, View};
 
 use crate::clock::Clock;
+use crate::fault::{Cause, Faults, Subject};
 use crate::log::Log;
 pub(crate) use names::VIEWS_DIR;
 use names::{Names, remove_db};
-use worker::{Context, WorkError, Worker};
+use worker::{Context, Ended, WorkError, Worker};
 
 /// How long workers linger after the log has grown, so that a busy row is written once for many
 /// events: with 64 chats that stream, each round writes 64 heads and 64 chunks of text. Readers do
@@ -214,13 +216,14 @@ impl Projector {
             let projection = view.description().name;
             let (view, context) = (Arc::clone(view), self.shared.context.clone());
             let make_fold = set::live_fold(projection, &self.shared.views, &context.log);
+            let faults = context.log.faults().clone();
             let (reply, answer) = std::sync::mpsc::sync_channel(1);
             let thread = std::thread::Builder::new()
                 .name(format!("proj-{projection}"))
                 .spawn(move || match Worker::start(context, Arc::clone(&view), make_fold) {
                     Ok(worker) => {
                         let _ = reply.send(Ok(()));
-                        run_guarded(worker, &view);
+                        run_guarded(worker, &view, &faults);
                     }
                     Err(error) => {
                         let _ = reply.send(Err(error));
@@ -344,12 +347,11 @@ impl Shared {
     }
 }
 
-/// Runs a worker; a panic ends it alone, and is said.
-fn run_guarded(worker: Worker, view: &View) {
+/// Runs a worker; one that panics for good ends alone, and that is said.
+fn run_guarded(worker: Worker, view: &View, faults: &Faults) {
     let ended = std::panic::catch_unwind(AssertUnwindSafe(|| worker.run()));
-    if ended.is_err() {
-        let projection = view.description().name;
-        tracing::error!(projection, "a projection panicked and stands still until the next start");
+    if ended.unwrap_or(Ended::Panicked) == Ended::Panicked {
+        faults.raise(Subject::View(view.name()), Cause::Ended);
         view.set_health(Health::Poisoned);
     }
 }

@@ -1,6 +1,7 @@
 //! A page of the log shown to folds: each event is decoded once, and only if one of them asks.
 
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use rusqlite::Connection;
 use scrollback_projections::Reads;
@@ -238,7 +239,11 @@ fn show(
     let mut not_as_one = Vec::new();
     for (position, fold) in folds.iter_mut().enumerate() {
         if wants(fold) {
-            let told = fold.fold.apply(fold.db, event, first);
+            // A fold that panicked is in doubt, as one that failed is; the others go on.
+            let apply = AssertUnwindSafe(|| fold.fold.apply(fold.db, event, first));
+            let told = catch_unwind(apply).unwrap_or_else(|_| {
+                Err(StoreError::Panicked { chat: event.chat.clone(), seq: first })
+            });
             if told.map_err(|error| (position, error))? == Told::NotAsOne {
                 not_as_one.push(position);
             }

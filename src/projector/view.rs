@@ -70,7 +70,7 @@ pub enum Health {
         /// What fails.
         cause: String,
     },
-    /// It panicked and does nothing more until the next start.
+    /// It panicked again and again, and does nothing more until the next start.
     Poisoned,
 }
 
@@ -255,11 +255,16 @@ impl View {
 
     /// Notes that a reader found the live file damaged, and wakes the worker, which makes it anew.
     pub(crate) fn report_damage(&self) {
-        self.damaged.store(true, Ordering::SeqCst);
+        self.note_damage();
         self.ring();
     }
 
-    /// Whether a reader found the live file damaged.
+    /// Notes that the live file has to be made anew, for the worker's next round.
+    pub(super) fn note_damage(&self) {
+        self.damaged.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether the live file was found damaged.
     pub(crate) fn is_damaged(&self) -> bool {
         self.damaged.load(Ordering::SeqCst)
     }

@@ -5,12 +5,13 @@
 //! they fold what is newer on top.
 
 use std::collections::HashSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use scrollback_projections::Description;
-use scrollback_schema::Seq;
+use scrollback_schema::{ChatRef, Seq};
 
 use super::file::{Expected, OpenFileError, Purpose, ViewFile};
 use super::fold::ViewFold;
@@ -18,9 +19,10 @@ use super::names::{Names, has_wal, remove_db, rename_db};
 use super::page::{FoldOn, ReadsTable, Shown, show_page};
 use super::source::{PAGE, Source, SourceError};
 use super::store::StoreError;
-use super::view::{Health, LiveFile, Position, View, Wake};
+use super::view::{LiveFile, Position, View, Wake};
 use super::{Parked, StateError};
 use crate::clock::Clock;
+use crate::fault::Cause;
 use crate::log::{Log, Scope};
 use crate::sqlite::OpenDbError;
 
@@ -30,6 +32,9 @@ const IDLE_WAIT: Duration = Duration::from_secs(1);
 /// How long it waits after a failure, at first and at most; doubled each time.
 const RETRY_WAIT_MIN: Duration = Duration::from_millis(100);
 const RETRY_WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// Panics in a row after which a worker ends: with the waits in between, some seconds.
+const PANICS_MAX: u32 = 6;
 
 /// How long it waits for a reader that is in the way of cutting the WAL.
 const PURGE_WAIT: Duration = Duration::from_millis(5);
@@ -65,6 +70,8 @@ pub(crate) struct Worker {
     pub(super) live: Live,
     /// Chats of which was said that they are parked, and before which event.
     told: HashSet<(Seq, Seq)>,
+    /// Whether its fault is raised.
+    pub(super) is_failing: bool,
 }
 
 /// A view file and the fold on top of it.
@@ -89,8 +96,20 @@ pub(crate) enum WorkError {
     Open(#[from] OpenDbError),
     #[error("the view files could not be looked at")]
     Files(#[from] std::io::Error),
-    #[error("a reader found the view file damaged")]
+    #[error("the view file was found damaged")]
     FoundDamaged,
+    #[error("the worker panicked")]
+    Panicked,
+}
+
+/// How a worker came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "who panicked has to be told of"]
+pub(crate) enum Ended {
+    /// It was asked to.
+    Asked,
+    /// It panicked again and again.
+    Panicked,
 }
 
 impl From<StateError> for WorkError {
@@ -100,12 +119,30 @@ impl From<StateError> for WorkError {
 }
 
 impl WorkError {
-    fn is_damage(&self) -> bool {
+    /// Whether the file has to be made anew. It has to after a failed sync as well: the system may
+    /// have forgotten what was written, and the file would lack it one day.
+    pub(super) fn is_damage(&self) -> bool {
         match self {
+            _ if self.cause() == Cause::SyncFailed => true,
             WorkError::Store(error) => error.is_damage(),
             WorkError::FoundDamaged => true,
             WorkError::Open(OpenDbError::Sqlite { source, .. }) => crate::sqlite::is_damage(source),
             _ => false,
+        }
+    }
+
+    pub(super) fn cause(&self) -> Cause {
+        match self {
+            WorkError::Panicked | WorkError::Store(StoreError::Panicked { .. }) => Cause::Panicked,
+            error => Cause::of(error),
+        }
+    }
+
+    /// The event whose fold panicked.
+    pub(super) fn panicked_at(&self) -> Option<(&ChatRef, Seq)> {
+        match self {
+            WorkError::Store(StoreError::Panicked { chat, seq }) => Some((chat, *seq)),
+            _ => None,
         }
     }
 }
@@ -183,25 +220,33 @@ impl Worker {
         let reads = ReadsTable::of(&*live.fold);
         view.set_live(LiveFile::open(live.file.path())?, live.position(Seq::ZERO));
         view.advance(live.position(Seq::ZERO), Some(live.fold.parked()));
-        Ok(Worker { context, names, view, make_fold, reads, live, told: HashSet::new() })
+        let (told, is_failing) = (HashSet::new(), false);
+        Ok(Worker { context, names, view, make_fold, reads, live, told, is_failing })
     }
 
-    /// Works until it is asked to end.
-    pub(crate) fn run(mut self) {
+    /// Works until it is asked to end; whether it got there, and did not panic too often.
+    pub(crate) fn run(mut self) -> Ended {
         let mut retry_wait = RETRY_WAIT_MIN;
-        let mut retried = false;
+        let (mut has_retried, mut n_panics) = (false, 0);
         loop {
-            let done = match retried {
+            let round = || match has_retried {
                 true => self.round(),
                 false => self.retry_parked().and_then(|()| self.round()),
             };
+            let done = catch_unwind(AssertUnwindSafe(round)).unwrap_or(Err(WorkError::Panicked));
             let wait = match done {
                 Ok(()) => {
-                    retried = true;
-                    retry_wait = RETRY_WAIT_MIN;
+                    (has_retried, n_panics, retry_wait) = (true, 0, RETRY_WAIT_MIN);
+                    self.works_again();
                     if self.view.purge_wanted().is_some() { PURGE_WAIT } else { IDLE_WAIT }
                 }
                 Err(error) => {
+                    n_panics += u32::from(matches!(error, WorkError::Panicked));
+                    if n_panics > PANICS_MAX {
+                        return Ended::Panicked;
+                    }
+                    // A chat that is parked since its fold panics stays so until the next start.
+                    has_retried = has_retried || error.panicked_at().is_some();
                     self.recover(&error);
                     let wait = retry_wait;
                     retry_wait = (retry_wait * 2).min(RETRY_WAIT_MAX);
@@ -213,6 +258,7 @@ impl Worker {
             }
         }
         self.end();
+        Ended::Asked
     }
 
     /// Folds what the log had when it began, and writes it.
@@ -245,7 +291,8 @@ impl Worker {
         {
             purged = seq;
         }
-        let has_changed = began != self.live.file.checkpoint() || parked != 0;
+        let now_parked = self.live.fold.parked().len();
+        let has_changed = began != self.live.file.checkpoint() || parked != 0 || now_parked != 0;
         let parked = has_changed.then(|| self.live.fold.parked());
         if let Some(parked) = &parked {
             self.tell_parked(parked);
@@ -266,42 +313,6 @@ impl Worker {
         if is_behind() {
             self.view.note_behind(self.context.clock.now());
         }
-    }
-
-    /// Goes back to what the file has; makes it anew if it is damaged.
-    fn recover(&mut self, error: &WorkError) {
-        let projection = self.view.description().name;
-        let healed = if error.is_damage() {
-            let error = chain(error);
-            tracing::warn!(projection, %error, "a view file is damaged; making it anew");
-            self.heal()
-        } else {
-            let error = chain(error);
-            tracing::warn!(projection, %error, "a projection stands still; trying again");
-            self.live.file.parked().map_err(WorkError::from).map(|parked| {
-                self.live.fold.reset(parked);
-                self.live.seen = self.live.file.checkpoint();
-                self.live.unsaved_bytes = 0;
-            })
-        };
-        let cause = match &healed {
-            Ok(()) => error.to_string(),
-            Err(error) => error.to_string(),
-        };
-        let position = self.live.position(self.view.position().purged);
-        self.view.advance(position, Some(self.live.fold.parked()));
-        if healed.is_err() || !error.is_damage() {
-            self.view.set_health(Health::Failing { cause });
-        }
-    }
-
-    /// Makes the file anew beside the damaged one, and puts it in its place.
-    fn heal(&mut self) -> Result<(), WorkError> {
-        let generation = self.live.generation + 1;
-        let expected = expected(&self.context.log, self.view.description());
-        let file = ViewFile::create(&self.names.live(generation), &expected)?;
-        let live = Live::new(file, generation, (self.make_fold)())?;
-        self.replace(live)
     }
 
     /// Puts another file in the place of the live one, for readers and for the worker at once.

@@ -6,7 +6,7 @@ use std::error::Error;
 
 use rusqlite::Connection;
 use scrollback_projections::Projection;
-use scrollback_schema::Seq;
+use scrollback_schema::{ChatRef, Seq};
 
 use super::StateError;
 
@@ -42,6 +42,14 @@ pub(crate) enum StoreError {
     /// What the row is made of could not be had; another try may succeed.
     #[error("what a row is made of could not be read")]
     Elsewhere(#[source] Box<dyn Error + Send + Sync>),
+    /// The fold panicked at an event, or at a run of deltas that begins there.
+    #[error("the projection panicked in chat {} at seq {seq}", chat.id)]
+    Panicked {
+        /// The chat.
+        chat: ChatRef,
+        /// The event.
+        seq: Seq,
+    },
 }
 
 impl From<StateError> for StoreError {
@@ -66,7 +74,7 @@ impl StoreError {
         match self {
             StoreError::Sqlite(error) => crate::sqlite::is_damage(error),
             StoreError::Row { .. } => true,
-            StoreError::Elsewhere(_) => false,
+            StoreError::Elsewhere(_) | StoreError::Panicked { .. } => false,
         }
     }
 }
