@@ -146,4 +146,13 @@ fn start_tracing() {
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
+    std::panic::set_hook(Box::new(say_panic));
+}
+
+/// Says where a thread panicked, and not what it panicked with: that can be a piece of a chat.
+fn say_panic(panic: &std::panic::PanicHookInfo<'_>) {
+    let thread = std::thread::current();
+    let thread = thread.name().unwrap_or("unnamed");
+    let place = panic.location().map(ToString::to_string);
+    tracing::error!(thread, place, "a thread panicked; this is a fault of the program");
 }
