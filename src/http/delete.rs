@@ -1,5 +1,7 @@
 //! Deleting a chat: tombstone, then not a byte of its text is left.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::Response;
@@ -17,6 +19,10 @@ use crate::log::{Append, AppendError, Appended, PageLimits, Refusal, Scope};
 
 /// Times that a turn may begin or end between looking and appending before the chat is called busy.
 const ATTEMPTS_MAX: usize = 16;
+
+/// Pauses between two tries to erase what the disk did not let: the first, and the longest.
+const ERASE_PAUSE_FIRST: Duration = Duration::from_millis(500);
+const ERASE_PAUSE_LONGEST: Duration = Duration::from_secs(30);
 
 /// Deletes a chat and erases its text
 ///
@@ -52,14 +58,43 @@ async fn delete(
     let entry = app.log().find_chat(&id).await?.ok_or_else(|| Problem::chat_not_found(&id))?;
     let appended = bury(&app, &entry.chat, &deleted, &key, &body).await?;
     app.turns().abandon(&id);
-    let unfinished = |error: &dyn std::error::Error| {
-        let detail = "the chat is deleted, but its text is not gone from every file yet; the rest \
-                      goes at the next start";
-        Problem::fault(Code::EraseUnfinished, detail, error)
-    };
-    app.log().erase(&entry.chat).await.map_err(|error| unfinished(&error))?;
-    app.projector().settle(appended.last_seq).await.map_err(|error| unfinished(&error))?;
+    if let Err(error) = erase(&app, &entry.chat, appended.last_seq).await {
+        let detail = "the chat is deleted, but its text is not gone from every file yet; that is \
+                      tried again until it is done";
+        app.tasks().spawn(erase_on(app.clone(), entry.chat, appended.last_seq));
+        return Err(Problem::fault(Code::EraseUnfinished, detail, &*error));
+    }
     Ok(chat_seq(&id, &appended))
+}
+
+/// Leaves no byte of a chat's text in any file.
+async fn erase(
+    app: &App,
+    chat: &ChatRef,
+    tombstone: Seq,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    app.log().erase(chat).await?;
+    app.projector().settle(tombstone).await?;
+    Ok(())
+}
+
+/// Tries again to erase a chat until it is done, or until the server stops: a start finishes what
+/// is left.
+async fn erase_on(app: App, chat: ChatRef, tombstone: Seq) {
+    let mut pause = ERASE_PAUSE_FIRST;
+    loop {
+        tokio::select! {
+            biased;
+            () = app.stopping() => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+        pause = (pause * 2).min(ERASE_PAUSE_LONGEST);
+        match erase(&app, &chat, tombstone).await {
+            Ok(()) => return tracing::warn!(chat_id = %chat.id, "a deleted chat is erased now"),
+            Err(_) if app.log().is_poisoned() => return,
+            Err(_) => {}
+        }
+    }
 }
 
 /// Appends the tombstone, and before it the end of the turn that is open.
