@@ -1,7 +1,7 @@
 //! What the machine refuses at the moment: told alike by `/readyz`, by the metrics and by the log.
 //!
-//! Who meets a refusal raises it here by its subject, and who succeeds again clears it. What follows
-//! from it (an append that is refused, a view that waits) is left to whoever met it.
+//! Who meets a refusal raises it here by its subject, and who succeeds again clears it. What
+//! follows from it (an append that is refused, a view that waits) is left to whoever met it.
 
 use std::collections::BTreeMap;
 use std::error::Error;

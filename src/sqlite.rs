@@ -203,6 +203,10 @@ pub(crate) fn reader_pool(path: &Path, n_connections: u32) -> Result<Pool, OpenD
         .min_idle(Some(1))
         .test_on_check_out(false)
         .connection_timeout(Duration::from_secs(30))
+        // A connection to a local file does not age, and one that is given up may not be had again
+        // when there are no descriptors left. Nor does a timer keep the pool's threads after it.
+        .max_lifetime(None)
+        .idle_timeout(None)
         .build(manager)
         .map_err(|source| OpenDbError::Pool { path: path.to_owned(), source })
 }

@@ -38,8 +38,8 @@ pub(crate) async fn healthz(State(app): State<App>) -> Response<Body> {
 
 /// Says whether the server takes calls
 ///
-/// 503 with reasons while the disk refuses something, a thread has failed, or the server shuts down.
-/// Reads are served all the same.
+/// 503 with reasons while the disk refuses something, a thread has failed, or the server shuts
+/// down. Reads are served all the same.
 #[utoipa::path(
     get,
     path = "/readyz",

@@ -41,8 +41,8 @@ impl LeaseState {
         self.runs_out = steady.plus_ms(i64::try_from(self.lease_ms).unwrap_or(i64::MAX));
     }
 
-    /// Lets it run for what was left of it: a clock that has jumped meanwhile makes that nothing, or
-    /// all of it.
+    /// Lets it run for what was left of it: a clock that has jumped meanwhile makes that nothing,
+    /// or all of it.
     pub(crate) fn resume(&mut self, now: Millis, steady: Millis) {
         let whole = i64::try_from(self.lease_ms).unwrap_or(i64::MAX);
         let left = self.expires_at().get().saturating_sub(now.get()).clamp(0, whole);

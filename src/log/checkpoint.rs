@@ -1,9 +1,9 @@
 //! The thread that moves committed pages from the WAL into log.db, and syncs the head witness.
 //!
 //! It never blocks the writer: its checkpoints are passive. A WAL that grows large all the same is
-//! restarted by the writer itself, between two commits, when most of it has been moved already. After
-//! a failed sync it moves nothing more: SQLite counts on what it has moved before, and the system may
-//! have forgotten that. A restart moves all of the WAL anew.
+//! restarted by the writer itself, between two commits, when most of it has been moved already.
+//! After a failed sync it moves nothing more: SQLite counts on what it has moved before, and the
+//! system may have forgotten that. A restart moves all of the WAL anew.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};

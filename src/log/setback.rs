@@ -1,9 +1,9 @@
 //! What the writer does when its disk or its own code fails: who is told what, and how it goes on.
 //!
 //! Three rules. What a failed write left behind is written over by the next one, so the writer goes
-//! on by itself. A failed sync is never tried again: the system forgets what it could not write, and
-//! the next sync would claim that all is well; so nothing is written until a restart, which writes
-//! the WAL again before it reads it. After a panic the file is asked what was stored.
+//! on by itself. A failed sync is never tried again: the system forgets what it could not write,
+//! and the next sync would claim that all is well; so nothing is written until a restart, which
+//! writes the WAL again before it reads it. After a panic the file is asked what was stored.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;

@@ -1,5 +1,5 @@
-//! What the writer does by itself about turns: those that nobody has any more are closed, and leases
-//! run out or go to another producer.
+//! What the writer does by itself about turns: those that nobody has any more are closed, and
+//! leases run out or go to another producer.
 //!
 //! How what it appends is committed is left to `writer`.
 
