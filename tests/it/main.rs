@@ -12,6 +12,7 @@ mod compat;
 mod crash;
 mod damage;
 mod failures;
+mod faults;
 mod fixture;
 mod fuzz_smoke;
 mod handoff;

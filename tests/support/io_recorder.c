@@ -4,7 +4,12 @@
  *   IO_ROOT    the directory; what happens to other files is left alone
  *   IO_RECORD  where each operation is appended, after it was done, one write a record
  *   IO_FAULTS  a file of lines "OPERATION NAME ERROR": each operation whose file name ends in NAME
- *              fails, as long as the line is there; "OPERATION NAME COUNT ERROR" lets COUNT pass
+ *              fails, as long as the line is there; "OPERATION NAME COUNT ERROR" lets COUNT pass.
+ *              Each time one fails, a line goes to the file of this name with ".met" behind it.
+ *
+ * OPERATION is write, truncate, sync, create, unlink, rename, or open, which is any file; accept,
+ * of which NAME is "socket"; short, which lets a write take the first half of its bytes and ERROR
+ * is 0; and clock, of which NAME is "realtime" and ERROR is by how many milliseconds it is moved.
  *
  * The directory itself is called "."; syncing it makes what exists in it durable.
  *
@@ -23,15 +28,29 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
-enum operation { OP_WRITE = 1, OP_TRUNCATE, OP_SYNC, OP_CREATE, OP_UNLINK, OP_RENAME };
+enum operation {
+    OP_WRITE = 1,
+    OP_TRUNCATE,
+    OP_SYNC,
+    OP_CREATE,
+    OP_UNLINK,
+    OP_RENAME,
+    OP_OPEN,
+    OP_ACCEPT,
+    OP_SHORT,
+    OP_CLOCK
+};
 
-static const char *const operation_names[] = { "", "write", "truncate", "sync", "create", "unlink",
-                                               "rename" };
+static const char *const operation_names[] = { "",       "write",  "truncate", "sync",
+                                               "create", "unlink", "rename",   "open",
+                                               "accept", "short",  "clock" };
 
 #define FDS_MAX 65536
 #define NAME_MAX_BYTES 512
@@ -44,7 +63,9 @@ static char root[4096];
 static size_t root_bytes;
 static int record_fd = -1;
 static const char *faults_path;
-static unsigned long long passed[8];
+/* How often each line of the faults let an operation pass, and the lines that this counts for. */
+static unsigned long long passed[16];
+static char counted[2048];
 
 __attribute__((constructor)) static void begin(void) {
     const char *dir = getenv("IO_ROOT");
@@ -104,35 +125,65 @@ static int ends_with(const char *name, const char *end) {
     return n >= m && !strcmp(name + n - m, end);
 }
 
-/* The error that an operation is to fail with; 0 if it is to be done. */
-static int fault(enum operation op, const char *name) {
-    char text[2048], operation[16], of[NAME_MAX_BYTES];
-    if (!faults_path) return 0;
+/* Tells the test that a fault was met. */
+static void met(const char *line) {
+    char path[4200], out[600];
+    snprintf(path, sizeof path, "%s.met", faults_path);
+    int n = snprintf(out, sizeof out, "%s\n", line);
+    int fd = (int)syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC,
+                          0600);
+    if (fd < 0) return;
+    if (syscall(SYS_write, fd, out, n) != n) abort();
+    syscall(SYS_close, fd);
+}
+
+/* What the line for an operation says last; `otherwise` if there is none, or it lets this pass. The
+ * lock is held, but for the clock, which counts nothing. */
+static long long told(enum operation op, const char *name, long long otherwise) {
+    char text[2048], lines[2048], line[600], operation[16], of[NAME_MAX_BYTES], *next = lines;
+    if (!faults_path) return otherwise;
     int fd = (int)syscall(SYS_openat, AT_FDCWD, faults_path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return 0;
+    if (fd < 0) return otherwise;
     ssize_t n = syscall(SYS_read, fd, text, sizeof text - 1);
     syscall(SYS_close, fd);
-    if (n <= 0) return 0;
+    if (n <= 0) return otherwise;
     text[n] = 0;
-    int line_at = 0;
-    for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"), line_at++) {
-        unsigned long long count = 0;
-        int error = 0;
-        int fields = sscanf(line, "%15s %511s %llu %d", operation, of, &count, &error);
+    if (op != OP_CLOCK && strcmp(text, counted)) {
+        memcpy(counted, text, (size_t)n + 1);
+        memset(passed, 0, sizeof passed);
+    }
+    memcpy(lines, text, (size_t)n + 1);
+    for (int line_at = 0; next && *next && line_at < 16; line_at++) {
+        char *end = strchr(next, '\n');
+        if (end) *end = 0;
+        snprintf(line, sizeof line, "%.599s", next);
+        next = end ? end + 1 : NULL;
+        long long count = 0, last = 0;
+        int fields = sscanf(line, "%15s %511s %lld %lld", operation, of, &count, &last);
         if (fields == 3) {
-            error = (int)count;
+            last = count;
             count = 0;
         } else if (fields != 4) {
             continue;
         }
         if (strcmp(operation, operation_names[op]) || !ends_with(name, of)) continue;
-        if (line_at < 8 && passed[line_at] < count) {
+        if (op == OP_CLOCK) return last;
+        if (passed[line_at] < (unsigned long long)count) {
             passed[line_at]++;
             continue;
         }
-        return error;
+        met(line);
+        return last;
     }
-    return 0;
+    return otherwise;
+}
+
+/* The error that an operation is to fail with; 0 if it is to be done. */
+static int fault(enum operation op, const char *name) { return (int)told(op, name, 0); }
+
+/* How many bytes a write is to take. */
+static size_t taken(const char *name, size_t n) {
+    return n > 1 && told(OP_SHORT, name, -1) >= 0 ? n / 2 : n;
 }
 
 #define REAL(function) ((__typeof__(&function))dlsym(RTLD_NEXT, #function))
@@ -147,6 +198,7 @@ static int fault(enum operation op, const char *name) {
             return call;                                                                           \
         }                                                                                          \
         int error = fault(op, name);                                                               \
+        if (op == OP_WRITE && !error) n = taken(name, n);                                          \
         __typeof__(call) result = -1;                                                              \
         if (!error) {                                                                              \
             result = call;                                                                         \
@@ -178,16 +230,24 @@ ssize_t write(int fd, const void *data, size_t n) {
 }
 
 int ftruncate64(int fd, off64_t length) {
+    size_t n = 0;
     GUARDED(fd, OP_TRUNCATE, REAL(ftruncate64)(fd, length), (uint64_t)length, "", 0);
 }
 
 int ftruncate(int fd, off_t length) {
+    size_t n = 0;
     GUARDED(fd, OP_TRUNCATE, REAL(ftruncate)(fd, length), (uint64_t)length, "", 0);
 }
 
-int fsync(int fd) { GUARDED(fd, OP_SYNC, REAL(fsync)(fd), 0, "", 0); }
+int fsync(int fd) {
+    size_t n = 0;
+    GUARDED(fd, OP_SYNC, REAL(fsync)(fd), 0, "", 0);
+}
 
-int fdatasync(int fd) { GUARDED(fd, OP_SYNC, REAL(fdatasync)(fd), 0, "", 0); }
+int fdatasync(int fd) {
+    size_t n = 0;
+    GUARDED(fd, OP_SYNC, REAL(fdatasync)(fd), 0, "", 0);
+}
 
 int close(int fd) {
     pthread_mutex_lock(&lock);
@@ -210,6 +270,7 @@ static int open_file(int dir, const char *path, int flags, mode_t mode) {
     struct stat info;
     int is_new = (flags & O_CREAT) && stat(path, &info) != 0;
     int error = is_new ? fault(OP_CREATE, name) : 0;
+    if (!error) error = fault(OP_OPEN, name);
     int fd = -1;
     if (!error) {
         fd = (int)syscall(SYS_openat, dir, path, flags, mode);
@@ -269,5 +330,25 @@ int rename(const char *from, const char *to) {
     }
     pthread_mutex_unlock(&lock);
     errno = error;
+    return result;
+}
+
+int accept4(int fd, struct sockaddr *address, socklen_t *bytes, int flags) {
+    pthread_mutex_lock(&lock);
+    int error = fault(OP_ACCEPT, "socket");
+    pthread_mutex_unlock(&lock);
+    if (error) {
+        errno = error;
+        return -1;
+    }
+    return (int)syscall(SYS_accept4, fd, address, bytes, flags);
+}
+
+int clock_gettime(clockid_t clock, struct timespec *now) {
+    int result = REAL(clock_gettime)(clock, now);
+    if (result == 0 && clock == CLOCK_REALTIME) {
+        long long moved = told(OP_CLOCK, "realtime", 0);
+        now->tv_sec += moved / 1000;
+    }
     return result;
 }

@@ -5,8 +5,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,20 +36,6 @@ pub(super) enum Mark {
 const MARK_APPENDED: u8 = 100;
 const MARK_ERASED: u8 = 101;
 const HEAD_BYTES: usize = 21;
-
-/// Builds the library to preload; the path of it.
-pub(super) fn recorder(dir: &Path) -> PathBuf {
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/io_recorder.c");
-    let library = dir.join("io_recorder.so");
-    let built = Command::new("cc")
-        .args(["-O1", "-shared", "-fPIC", "-o"])
-        .arg(&library)
-        .arg(source)
-        .args(["-ldl", "-lpthread"])
-        .status();
-    assert!(built.expect("a C compiler is there").success(), "{source} compiles");
-    library
-}
 
 /// Appends marks to a record that a server is writing.
 #[derive(Debug)]

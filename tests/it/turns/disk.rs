@@ -39,7 +39,7 @@ async fn a_turn_waits_for_a_disk_that_is_full_for_a_moment() {
     assert_eq!(message["stream_status"], "completed", "{message}");
     assert_eq!(message["content_text"], "one two three four five six");
     let (_, stderr) = server.stop();
-    assert!(stderr.contains("commit failed"), "the disk was full: {stderr}");
+    assert!(stderr.contains("code=\"disk_full\""), "the disk was full: {stderr}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

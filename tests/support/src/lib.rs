@@ -7,6 +7,7 @@
 //! - [`server`], [`client`] and [`sse`] speak with a running server; [`model_server`] is what a
 //!   provider speaks with, [`peer`] a server that we did not write;
 //! - [`failure`] has everybody tell how a turn failed, [`inspect`] the files what is in them;
+//! - [`interposer`] stands between a program and the system, and lets operations fail;
 //! - [`left_out`] says loudly what could not be tested here;
 //! - [`rounds`] says how long a test goes on that draws its cases;
 //! - [`wait`] waits for a state, with a deadline; [`temp_dir`] is a directory on a real disk.
@@ -21,6 +22,7 @@ pub mod deltas;
 pub mod failure;
 pub mod fuzz;
 pub mod inspect;
+pub mod interposer;
 pub mod left_out;
 pub mod model_server;
 pub mod peer;
