@@ -13,6 +13,7 @@ use std::time::Duration;
 use scrollback_schema::Event;
 use scrollback_schema::event::AssistantText;
 use scrollback_test_support::client::{Client, ExternalTurn};
+use scrollback_test_support::interposer::{self, FaultFile};
 use scrollback_test_support::rng::Rng;
 use scrollback_test_support::server::{Server, ServerOptions};
 use scrollback_test_support::temp_dir::TempDir;
@@ -24,8 +25,13 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_scrollback");
 /// Producers that append at once; each has a chat.
 const N_PRODUCERS: usize = 4;
 
-/// Milliseconds of a lease: over by the time that the next round looks.
-const LEASE_MS: u64 = 300;
+/// Milliseconds of a lease: no machine is so slow that a producer loses its turn while the server
+/// lives.
+const LEASE_MS: u64 = 60_000;
+
+/// By how much the clock is ahead of the one of the round before when a round looks: every lease of
+/// the dead server is over then, and nobody waits for it.
+const AHEAD_MS: u64 = 3_600_000;
 
 /// An append that was answered: its seq and its text.
 type Acknowledged = Vec<(u64, String)>;
@@ -57,9 +63,46 @@ async fn produce(client: Client, mut turn: ExternalTurn, name: String) -> Acknow
     acknowledged
 }
 
+/// What the rounds of a test share.
+struct Crash {
+    dir: TempDir,
+    options: ServerOptions,
+    clock: FaultFile,
+}
+
+impl Crash {
+    fn new(name: &str) -> Crash {
+        let dir = TempDir::new(env!("CARGO_TARGET_TMPDIR"), name);
+        let options = ServerOptions::new(PROGRAM, &dir.join("data"));
+        let clock = FaultFile::new(dir.join("clock"));
+        interposer::build(dir.path());
+        Crash { dir, options, clock }
+    }
+
+    fn data(&self) -> &Path {
+        &self.options.data
+    }
+
+    /// A server that looks at what the round left, its clock ahead of every lease.
+    fn looker(&self, n_round: usize) -> ServerOptions {
+        let ahead_ms = AHEAD_MS * (n_round as u64 + 1);
+        self.clock.set(&[&format!("clock realtime {ahead_ms}")]);
+        self.options
+            .clone()
+            .env("LD_PRELOAD", self.dir.join("io_recorder.so").to_str().unwrap())
+            .env("IO_FAULTS", self.clock.path().to_str().unwrap())
+    }
+}
+
 /// One life of a server: it works, is killed at the moment that `die` waits for, and is looked at.
-async fn round(options: &ServerOptions, n_round: usize, die: impl AsyncFnOnce(&Server)) {
-    let server = Server::start_well(options);
+async fn round(
+    crash: &Crash,
+    env: &[(&str, &str)],
+    n_round: usize,
+    die: impl AsyncFnOnce(&Server),
+) {
+    let set = |options: ServerOptions, (name, value): &(&str, &str)| options.env(name, value);
+    let server = Server::start_well(&env.iter().fold(crash.options.clone(), set));
     let client = Client::new(server.base_url());
     let mut producers = Vec::new();
     for n in 0..N_PRODUCERS {
@@ -88,7 +131,7 @@ async fn round(options: &ServerOptions, n_round: usize, die: impl AsyncFnOnce(&S
     for producer in producers {
         lives.extend(producer.await.unwrap());
     }
-    look_at(&options.data, &lives).await;
+    look_at(&crash.looker(n_round), &lives).await;
 }
 
 fn leased(answer: &Value) -> ExternalTurn {
@@ -105,9 +148,9 @@ fn leased(answer: &Value) -> ExternalTurn {
 }
 
 /// What has to hold after a kill: offline, then with a server that was started again.
-async fn look_at(data: &Path, lives: &[(ExternalTurn, Acknowledged)]) {
-    assert_exits_well(data, &["verify"]);
-    let server = Server::start_well(&ServerOptions::new(PROGRAM, data));
+async fn look_at(options: &ServerOptions, lives: &[(ExternalTurn, Acknowledged)]) {
+    assert_exits_well(&options.data, &["verify"]);
+    let server = Server::start_well(options);
     let client = Client::new(server.base_url());
     for (turn, acknowledged) in lives {
         let said = said_in(&client, &turn.chat).await;
@@ -150,14 +193,13 @@ async fn said_in(client: &Client, chat: &str) -> Vec<(u64, String)> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kill_at_any_moment_loses_nothing_that_was_acknowledged() {
     const SEED: u64 = 20_261_122;
-    let dir = TempDir::new(env!("CARGO_TARGET_TMPDIR"), "crash-random");
-    let options = ServerOptions::new(PROGRAM, dir.path());
+    let crash = Crash::new("crash-random");
     let mut rng = Rng::new(SEED);
     for n_round in 0..100 {
         let alive = Duration::from_millis(rng.between(5, 120) as u64);
-        round(&options, n_round, async |_| let_live(alive).await).await;
+        round(&crash, &[], n_round, async |_| let_live(alive).await).await;
     }
-    assert_exits_well(dir.path(), &["rebuild", "--check"]);
+    assert_exits_well(crash.data(), &["rebuild", "--check"]);
 }
 
 /// What a process says once a thread of it stands still at a point.
@@ -175,20 +217,19 @@ async fn a_kill_at_any_named_point_loses_nothing_that_was_acknowledged() {
         "projector-before-commit",
         "projector-after-commit",
     ];
-    let dir = TempDir::new(env!("CARGO_TARGET_TMPDIR"), "crash-points");
+    let crash = Crash::new("crash-points");
     for n_round in 0..80 {
         let point = POINTS[n_round % POINTS.len()];
         // A projector commits ten times a second, the log as often as it can.
         let n_passes = if point.starts_with("log") { 1 + n_round } else { n_round / POINTS.len() };
         let hold = format!("{point}={n_passes}");
-        let options = ServerOptions::new(PROGRAM, dir.path()).env("FAILPOINTS_HOLD", &hold);
         let reached = async |server: &Server| {
             let is_held = async || server.stderr().contains(&held_at(point)).then_some(());
             eventually(&hold, is_held).await;
         };
-        round(&options, n_round, reached).await;
+        round(&crash, &[("FAILPOINTS_HOLD", &hold)], n_round, reached).await;
     }
-    assert_exits_well(dir.path(), &["rebuild", "--check"]);
+    assert_exits_well(crash.data(), &["rebuild", "--check"]);
 }
 
 #[cfg(feature = "failpoints")]
@@ -200,10 +241,10 @@ async fn a_rebuild_killed_at_any_named_point_is_made_good_by_the_next_one() {
         "rebuild-before-handover",
         "rebuild-after-handover",
     ];
-    let dir = TempDir::new(env!("CARGO_TARGET_TMPDIR"), "crash-rebuild");
-    let data = dir.path();
+    let crash = Crash::new("crash-rebuild");
+    let data = crash.data();
     let alive = async |_: &Server| let_live(Duration::from_millis(400)).await;
-    round(&ServerOptions::new(PROGRAM, data), 0, alive).await;
+    round(&crash, &[], 0, alive).await;
     for n_round in 0..20 {
         let point = POINTS[n_round % POINTS.len()];
         let mut rebuild = Command::new(PROGRAM)
