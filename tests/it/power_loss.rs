@@ -13,8 +13,9 @@ use std::path::Path;
 use scrollback::clock::Clock;
 use scrollback::log::{Log, LogOptions, OpenError, PageLimits, Scope};
 use scrollback_schema::event::AssistantText;
-use scrollback_schema::{Event, Recorded};
+use scrollback_schema::{Event, Recorded, Seq};
 use scrollback_test_support::client::Client;
+use scrollback_test_support::interposer;
 use scrollback_test_support::rng::Rng;
 use scrollback_test_support::rounds::rounds;
 use scrollback_test_support::server::{Server, ServerOptions};
@@ -26,6 +27,9 @@ use recording::{Mark, Marker, Op};
 
 /// Images a test opens, unless it soaks.
 const N_IMAGES: usize = 20_000;
+
+/// Images opened at once: a log has threads of its own, which are waited for more than worked.
+const N_PARTS: usize = 4;
 
 /// Producers that append at once; each has a chat.
 const N_PRODUCERS: usize = 4;
@@ -64,7 +68,7 @@ async fn work(name: &str, config: &str) -> Work {
     std::fs::create_dir(&data).unwrap();
     let config_file = dir.path().join("scrollback.toml");
     std::fs::write(&config_file, config).unwrap();
-    let library = recording::recorder(dir.path());
+    let library = interposer::build(dir.path());
     let options = ServerOptions::new(env!("CARGO_BIN_EXE_scrollback"), &data)
         .args(&["--config", config_file.to_str().unwrap()])
         .env("LD_PRELOAD", library.to_str().unwrap())
@@ -149,6 +153,21 @@ impl Promised {
     }
 }
 
+/// Every event of a log.
+fn read_here(log: &Log) -> Vec<Recorded> {
+    let (mut events, mut after, until) = (Vec::new(), Seq::ZERO, log.head());
+    while after < until {
+        let page = log.read_blocking(&Scope::All, after, until, PageLimits::default()).unwrap();
+        assert!(page.through > after, "a page moves on");
+        for section in &page.sections {
+            let range = section.events_in(after, page.through);
+            events.extend(range.map(|index| section.recorded(index).unwrap()));
+        }
+        after = page.through;
+    }
+    events
+}
+
 /// Opens an image as a start would; what is wrong with it.
 async fn look_at(
     dir: &Path,
@@ -161,7 +180,8 @@ async fn look_at(
         Err(error @ OpenError::TailLost { .. }) => return Some(format!("noticed: {error}")),
         Err(error) => return Some(format!("{error}: {:?}", std::error::Error::source(&error))),
     };
-    let events = read(&log, &Scope::All, PageLimits::default()).await;
+    // On this thread: a page is read in less time than another thread takes to wake up.
+    let events = read_here(&log);
     log.close().await;
     let head = events.last().map_or(0, |event| event.seq.get());
     if head < promised.acknowledged {
@@ -192,7 +212,7 @@ async fn look_at(
     (!found.is_empty()).then(|| format!("verify: {found:?}"))
 }
 
-/// The images of one half of the moments, drawn from a seed; the first one that breaks a promise.
+/// The images of a part of the moments, drawn from a seed; the first one that breaks a promise.
 fn images(work: &Work, n_images: usize, seed: u64, name: &str) -> Result<usize, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let mut rng = Rng::new(seed);
@@ -218,18 +238,20 @@ fn images(work: &Work, n_images: usize, seed: u64, name: &str) -> Result<usize, 
     Ok(n_images)
 }
 
-/// Opens images on both cores.
+/// Opens images in parts, each on a thread.
 async fn open_images(work: Work, n_images: usize, name: &'static str) -> Result<usize, String> {
     let seed = rounds().seed();
     eprintln!("{} operations, seed {seed}", work.ops.len());
     let work = std::sync::Arc::new(work);
-    let halves = (0..2).map(|half| {
+    let parts = (0..N_PARTS).map(|part| {
         let work = std::sync::Arc::clone(&work);
-        tokio::task::spawn_blocking(move || images(&work, n_images / 2, seed + half, name))
+        tokio::task::spawn_blocking(move || {
+            images(&work, n_images / N_PARTS, seed + part as u64, name)
+        })
     });
     let mut n = 0;
-    for half in halves.collect::<Vec<_>>() {
-        n += half.await.unwrap()?;
+    for part in parts.collect::<Vec<_>>() {
+        n += part.await.unwrap()?;
     }
     Ok(n)
 }
