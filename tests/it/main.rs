@@ -18,6 +18,7 @@ mod fuzz_smoke;
 mod handoff;
 mod http;
 mod interop;
+mod model;
 mod parked;
 mod power_loss;
 mod provider;
