@@ -1,12 +1,18 @@
 //! One append within a commit: the lease, the key, the rules, and then its place in the log.
 //!
-//! Nothing of an append is written until all of its events are admitted.
+//! Nothing of an append is written until all of its events are admitted. A key can be kept and a
+//! lease handed over without an append as well.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use scrollback_schema::codec::encode_payload;
-use scrollback_schema::{Event, Kind, Millis, Seq, TurnRef};
+use scrollback_schema::{ChatId, Event, Kind, Millis, Seq, TurnId, TurnRef};
 
-use super::append::{Append, AppendError, Appended, Claim, Draft, Lease, Refusal};
+use super::append::{
+    Answered, Append, AppendError, Appended, Claim, Draft, Idempotency, Lease, Refusal,
+};
 use super::chats::{Answer, ChatSlot, LeaseState, Tables};
 use super::lease::Claimed;
 use super::placed::{Context, Contexts, Part, make_section, section_end};
@@ -328,6 +334,29 @@ impl Writer {
             at: answer.at,
             lease,
             replayed: Some(String::new()),
+        })
+    }
+
+    /// Keeps an answer that stands at the head, unless the key has one.
+    pub(crate) fn keep(&self, kept: &Idempotency) -> Result<Answered, AppendError> {
+        if self.poisoned.load(Ordering::Acquire) {
+            return Err(AppendError::Poisoned);
+        }
+        let storage = |error| AppendError::Storage { source: Arc::new(error) };
+        let tables = Tables(&self.db);
+        if let Some(before) = tables.answer(&kept.key).map_err(storage)? {
+            return match before.answered(kept) {
+                answered if answered.is_of_same_body => Ok(answered),
+                _ => Err(AppendError::IdempotencyMismatch),
+            };
+        }
+        let at = self.clock.now().max(self.last_at);
+        tables.keep_answer(kept, at, self.head, self.head).map_err(storage)?;
+        Ok(Answered {
+            is_of_same_body: true,
+            first_seq: self.head,
+            last_seq: self.head,
+            receipt: kept.receipt.clone(),
         })
     }
 }

@@ -6,7 +6,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 use scrollback_schema::{ChatId, ChatRef, MessageId, Millis, Seq, TurnId, TurnRef};
 
-use super::append::Idempotency;
+use super::append::{Answered, Idempotency};
 use super::reader::{Flow, rows_after};
 use super::turn_guard::{ChatState, Effect, Entry, OpenTurn, Register, Space};
 
@@ -359,4 +359,16 @@ pub(crate) struct Answer {
     pub(crate) first_seq: Seq,
     pub(crate) last_seq: Seq,
     pub(crate) receipt: String,
+}
+
+impl Answer {
+    /// The answer as it is told to who repeats a call.
+    pub(crate) fn answered(self, kept: &Idempotency) -> Answered {
+        Answered {
+            is_of_same_body: self.body == kept.body,
+            first_seq: self.first_seq,
+            last_seq: self.last_seq,
+            receipt: self.receipt,
+        }
+    }
 }

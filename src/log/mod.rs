@@ -204,15 +204,27 @@ impl Log {
         let (log, kept) = (self.clone(), kept.clone());
         let find = move || {
             let db = log.shared.readers.get()?;
-            let found = Tables(&db).answer(&kept.key)?;
-            Ok(found.map(|answer| Answered {
-                is_of_same_body: answer.body == kept.body,
-                first_seq: answer.first_seq,
-                last_seq: answer.last_seq,
-                receipt: answer.receipt,
-            }))
+            Ok(Tables(&db).answer(&kept.key)?.map(|answer| answer.answered(&kept)))
         };
         tokio::task::spawn_blocking(find).await.map_err(|_| ReadError::Interrupted)?
+    }
+
+    /// Keeps the answer to a call that had nothing to append, so that its repetition has nothing to
+    /// do either; durable when this returns. Was the key used before, that answer stays and is
+    /// returned.
+    ///
+    /// # Errors
+    ///
+    /// [`AppendError`]; `IdempotencyMismatch` if the key was used for another request.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Log::append`].
+    pub async fn keep_answer(&self, kept: Idempotency) -> Result<Answered, AppendError> {
+        let (reply, answer) = oneshot::channel();
+        let command = Command::Keep { kept, reply };
+        self.shared.commands.send(command).await.map_err(|_| AppendError::Closing)?;
+        answer.await.map_err(|_| AppendError::Closing)?
     }
 
     /// Finds the first answer to an append whose numbers were stored before.

@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::Span;
 
 use super::admit::NotAdmitted;
-use super::append::{Append, AppendError, Appended, Lease};
+use super::append::{Answered, Append, AppendError, Appended, Idempotency, Lease};
 use super::chats::{ChatSlot, Tables};
 use super::lease::{Claimed, LeaseKey};
 use super::placed::push_section;
@@ -42,6 +42,8 @@ pub(crate) enum Command {
     Sweep,
     /// Give a turn's lease to another producer.
     TakeLease { chat: ChatId, turn: TurnId, reply: oneshot::Sender<Result<Lease, AppendError>> },
+    /// Keep the answer to a call that had nothing to append.
+    Keep { kept: Idempotency, reply: oneshot::Sender<Result<Answered, AppendError>> },
     /// Erase the payloads of a deleted chat in the rows that start at these seqs.
     Erase { chat: ChatRef, rows: Vec<Seq>, reply: oneshot::Sender<Result<u64, EraseError>> },
     /// Finish: everything before this is answered, then the thread ends.
@@ -227,6 +229,9 @@ impl Writer {
                 Command::Sweep => self.sweep(),
                 Command::TakeLease { chat, turn, reply } => {
                     let _ = reply.send(self.take_lease(&chat, &turn));
+                }
+                Command::Keep { kept, reply } => {
+                    let _ = reply.send(self.keep(&kept));
                 }
                 Command::Erase { chat, rows, reply } => {
                     let _ = reply.send(self.erase(&chat, &rows));

@@ -83,11 +83,15 @@ impl Shared {
             Event::QueueRemoved(QueueRemoved { queued_message_id: item.id, by })
         });
         let removed: Vec<Event> = removed.collect();
-        if removed.is_empty() {
-            return Ok((0, head));
-        }
         let n = removed.len();
         let kept = idempotency.map(|kept| Idempotency { receipt: n.to_string(), ..kept });
+        if removed.is_empty() {
+            // A repetition must not remove what is queued in between.
+            return Ok(match kept {
+                Some(kept) => (0, self.log.keep_answer(kept).await?.last_seq),
+                None => (0, head),
+            });
+        }
         let changed = self.change(&chat, removed, kept).await?;
         drop(gate);
         Ok((n, changed.last_seq))
