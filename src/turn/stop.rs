@@ -32,14 +32,25 @@ impl StopTurn {
 impl Shared {
     /// Stops a turn if it is open. One that has ended, or never was, is left as it is.
     pub(super) async fn stop(self: Arc<Self>, stop: StopTurn) -> Result<(), TurnsError> {
-        let before = self.answered_before(stop.idempotency.as_ref()).await?;
-        if before.is_some() || self.stop_running(&stop).await? {
+        if self.answered_before(stop.idempotency.as_ref()).await?.is_some() {
+            return Ok(());
+        }
+        Arc::clone(&self).stop_open(&stop).await?;
+        // Kept also where there was nothing to append.
+        if let Some(kept) = stop.idempotency {
+            self.log.keep_answer(kept).await?;
+        }
+        Ok(())
+    }
+
+    async fn stop_open(self: Arc<Self>, stop: &StopTurn) -> Result<(), TurnsError> {
+        if self.stop_running(stop).await? {
             return Ok(());
         }
         let chat = self.chat(&stop.chat).await?;
         let gate = self.gates.enter(&stop.chat).await;
         // It may have started between the look above and the gate.
-        if self.stop_running(&stop).await? {
+        if self.stop_running(stop).await? {
             return Ok(());
         }
         let asked = Some((&stop.turn, stop.event()));
