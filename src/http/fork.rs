@@ -28,7 +28,7 @@ use super::chats::chosen_or_fresh;
 use super::error::{Code, Problem};
 use super::request::{ChatPath, IdempotencyKey, JsonBody};
 use crate::clock::Clock;
-use crate::log::{Append, PageLimits, ReadError, Scope, Section, StoredEvent};
+use crate::log::{Append, AppendError, PageLimits, ReadError, Scope, Section, StoredEvent};
 
 /// Forks a chat
 ///
@@ -50,6 +50,14 @@ pub(crate) async fn fork_chat(
     let fields = Fields::read(&body)?;
     let chat = chosen_or_fresh(&app, &fields)?;
     let at_seq = fields.seq("at_seq")?;
+    if let Some(kept) = key.with(&body, String::new())
+        && let Some(before) = app.log().answered_before(&kept).await?
+    {
+        return match before.is_of_same_body {
+            true => forked(&source, &before.receipt, before.first_seq, before.last_seq),
+            false => Err(AppendError::IdempotencyMismatch.into()),
+        };
+    }
     let source = app.chat(&source).await?;
     let head = app.log().head();
     let at_seq = at_seq.unwrap_or(head);
@@ -71,13 +79,24 @@ pub(crate) async fn fork_chat(
     let mut append = copied
         .await
         .map_err(|error| Problem::fault(Code::Internal, "the copy broke off", &error))??;
-    append.idempotency = key.with(&body, chat.as_str().to_owned());
+    let receipt = format!("{chat} {at_seq}");
+    append.idempotency = key.with(&body, receipt.clone());
     let appended = app.log().append(append).await?;
+    let receipt = appended.replayed.as_deref().unwrap_or(&receipt);
+    forked(&source.id, receipt, appended.first_seq, appended.last_seq)
+}
+
+/// The answer; the receipt holds the fork's id and where it was forked, which is the head of that
+/// time if the call named no position.
+fn forked(source: &ChatId, receipt: &str, first: Seq, last: Seq) -> Result<Response<Body>, Problem> {
+    let read = receipt.split_once(' ').and_then(|(id, at)| Some((id, at.parse::<Seq>().ok()?)));
+    let (chat, at_seq) = read
+        .ok_or_else(|| Problem::new(Code::Internal, "the first answer cannot be read back"))?;
     let answer = json!({
-        "chat_id": appended.replayed.as_deref().unwrap_or(chat.as_str()),
-        "seq": appended.first_seq.get(),
-        "last_seq": appended.last_seq.get(),
-        "parent_chat_id": source.id.as_str(),
+        "chat_id": chat,
+        "seq": first.get(),
+        "last_seq": last.get(),
+        "parent_chat_id": source.as_str(),
         "forked_at_seq": at_seq.get(),
     });
     Ok(answer::json(StatusCode::CREATED, &answer))

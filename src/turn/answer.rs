@@ -104,6 +104,9 @@ impl Respond {
 impl Shared {
     /// Stores an answer and hands it to the turn that waits; returns its seq.
     pub(super) async fn respond(self: Arc<Self>, respond: Respond) -> Result<Seq, TurnsError> {
+        if let Some(before) = self.answered_before(respond.idempotency.as_ref()).await? {
+            return Ok(before.last_seq);
+        }
         let chat = self.chat(&respond.chat).await?;
         let pending = self.read_model.pending_requests(&chat).await?;
         let pending = pending.into_iter().find(|pending| pending.id == respond.request);

@@ -23,6 +23,9 @@ impl Shared {
         message: MessageQueued,
         idempotency: Option<Idempotency>,
     ) -> Result<Accepted, TurnsError> {
+        if let Some(accepted) = self.accepted_before(idempotency.as_ref()).await? {
+            return Ok(accepted);
+        }
         self.choose(message.provider.as_deref())?;
         self.may_take_work()?;
         let gate = self.gates.enter(&chat).await;
@@ -41,6 +44,9 @@ impl Shared {
         edited: QueueEdited,
         idempotency: Option<Idempotency>,
     ) -> Result<Seq, TurnsError> {
+        if let Some(before) = self.answered_before(idempotency.as_ref()).await? {
+            return Ok(before.last_seq);
+        }
         if let Patch::Set(name) = &edited.provider {
             self.choose(Some(name))?;
         }
@@ -104,6 +110,9 @@ impl Shared {
         now: QueueSendNow,
         idempotency: Option<Idempotency>,
     ) -> Result<Seq, TurnsError> {
+        if let Some(before) = self.answered_before(idempotency.as_ref()).await? {
+            return Ok(before.last_seq);
+        }
         self.may_take_work()?;
         let gate = self.gates.enter(&chat).await;
         let found = self.chat(&chat).await?;

@@ -111,6 +111,9 @@ impl Accepted {
 impl Shared {
     /// Starts a turn, or queues its message if the chat is busy and the caller wants that.
     pub(super) async fn start(self: Arc<Self>, start: StartTurn) -> Result<Accepted, TurnsError> {
+        if let Some(accepted) = self.accepted_before(start.idempotency.as_ref()).await? {
+            return Ok(accepted);
+        }
         let provider = self.choose(start.provider.as_deref())?;
         self.may_take_work()?;
         let gate = self.gates.enter(&start.chat).await;
@@ -160,6 +163,18 @@ impl Shared {
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// What a message under this key was answered with before; asked first, so that nothing that
+    /// has happened since makes the answer another one.
+    pub(super) async fn accepted_before(
+        &self,
+        kept: Option<&Idempotency>,
+    ) -> Result<Option<Accepted>, TurnsError> {
+        let Some(before) = self.answered_before(kept).await? else { return Ok(None) };
+        Accepted::again(&before.receipt, before.first_seq, before.last_seq)
+            .map(Some)
+            .ok_or(TurnsError::Unreadable)
     }
 
     /// Puts the message into the queue of a busy chat, and sends it at once if that is wanted.
