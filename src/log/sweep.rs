@@ -97,7 +97,8 @@ impl Writer {
         self.commit(jobs)
     }
 
-    /// Gives a turn's lease to another producer.
+    /// Gives a turn's lease to another producer. It runs out when it would have: only an append
+    /// renews it, since only that is in the log for the next start to find.
     pub(super) fn take_lease(
         &mut self,
         chat: &ChatId,
@@ -111,7 +112,6 @@ impl Writer {
             .slot(chat)
             .map_err(storage)?
             .ok_or_else(|| AppendError::ChatNotFound { chat: chat.clone() })?;
-        let now = self.clock.now().max(self.last_at);
         let created = slot.state.created;
         let (Some(open), Some(lease)) = (&slot.turn, &mut slot.lease) else {
             return Err(AppendError::TurnEnded);
@@ -124,7 +124,6 @@ impl Writer {
             return Err(storage(error));
         }
         lease.epoch += 1;
-        lease.renew(now, self.clock.steady());
         lease.token = self.key.token(created, Claimed { turn: open.started, epoch: lease.epoch });
         let answer = lease.answer();
         self.remember(slot);

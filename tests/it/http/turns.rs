@@ -101,6 +101,22 @@ async fn a_takeover_fences_the_older_lease() {
 }
 
 #[tokio::test]
+async fn a_takeover_renews_nothing_since_only_an_append_does() {
+    let api = Api::new().await;
+    let old = api.turn("c1", "t1").await;
+    api.clock.advance_ms(20_000);
+    let taken = api.post("/v1/chats/c1/turns/t1/lease", &Value::Null).await.expect(200);
+    assert_eq!(taken["lease"]["expires_at"], "2026-11-22T20:53:00.123Z", "found by model");
+    api.clock.advance_ms(40_000);
+    api.log.sweep_leases().await;
+    let text = json!([{ "kind": "assistant_text", "payload": { "text": "x" } }]);
+    let new = taken["lease"]["token"].as_str().unwrap();
+    for lease in [&*old, new] {
+        assert_eq!(api.append("c1", lease, 1, &text).await.problem(), "409 turn_ended");
+    }
+}
+
+#[tokio::test]
 async fn an_expired_lease_closes_the_turn_with_its_reason() {
     let api = Api::new().await;
     let lease = api.turn("c1", "t1").await;
