@@ -88,10 +88,15 @@ pub(crate) async fn fork_chat(
 
 /// The answer; the receipt holds the fork's id and where it was forked, which is the head of that
 /// time if the call named no position.
-fn forked(source: &ChatId, receipt: &str, first: Seq, last: Seq) -> Result<Response<Body>, Problem> {
+fn forked(
+    source: &ChatId,
+    receipt: &str,
+    first: Seq,
+    last: Seq,
+) -> Result<Response<Body>, Problem> {
     let read = receipt.split_once(' ').and_then(|(id, at)| Some((id, at.parse::<Seq>().ok()?)));
-    let (chat, at_seq) = read
-        .ok_or_else(|| Problem::new(Code::Internal, "the first answer cannot be read back"))?;
+    let (chat, at_seq) =
+        read.ok_or_else(|| Problem::new(Code::Internal, "the first answer cannot be read back"))?;
     let answer = json!({
         "chat_id": chat,
         "seq": first.get(),

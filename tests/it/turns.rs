@@ -5,6 +5,7 @@
 mod ask;
 #[cfg(feature = "failpoints")]
 mod disk;
+mod keys;
 mod many;
 mod queue;
 mod restart;

@@ -25,8 +25,7 @@ impl World {
         let is_wanted = |id: &str| chat.is_none_or(|wanted| wanted == id);
         let mut seqs: Vec<u64> = Vec::new();
         for (_, room) in self.chats.iter().filter(|(id, _)| is_wanted(id)) {
-            let is_seen =
-                |event: &&Ev| !room.is_deleted() || event.kind() == "chat_deleted";
+            let is_seen = |event: &&Ev| !room.is_deleted() || event.kind() == "chat_deleted";
             seqs.extend(room.events.iter().filter(is_seen).map(|event| event.seq));
         }
         seqs.sort_unstable();
@@ -98,10 +97,8 @@ pub(super) async fn lists(server: &Server, names: &mut Names, world: &World) {
     let list = json!({ "items": chats, "next_cursor": null, "as_of_seq": world.head });
     let came = server.get("/v1/chats?limit=500").await;
     assert_shown(names, "/v1/chats", &list, &came);
-    let mut open: Vec<(u64, String)> = world
-        .alive()
-        .filter_map(|(id, chat)| Some((chat.open()?.seq, id.clone())))
-        .collect();
+    let mut open: Vec<(u64, String)> =
+        world.alive().filter_map(|(id, chat)| Some((chat.open()?.seq, id.clone()))).collect();
     open.sort();
     let came = server.get("/v1/turns?limit=500").await;
     let came: Vec<&Value> =
@@ -134,9 +131,8 @@ pub(super) async fn search(server: &Server, names: &mut Names, world: &World, n:
         }
     }
     let hit = |hit: &Value| json!([hit["message_id"], hit["first_seq"], hit["role"]]);
-    let hits = |chat: &Value| -> Value {
-        chat["hits"].as_array().unwrap().iter().map(hit).collect()
-    };
+    let hits =
+        |chat: &Value| -> Value { chat["hits"].as_array().unwrap().iter().map(hit).collect() };
     let found: Vec<Value> = came["items"]
         .as_array()
         .unwrap()

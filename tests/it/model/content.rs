@@ -50,9 +50,7 @@ pub(super) fn said(rng: &mut Rng) -> (&'static str, Value) {
         8..10 => ("assistant_thinking", json!({ "thinking": text(rng) })),
         10..15 => tool(rng),
         15 => {
-            let entry = |rng: &mut Rng| {
-                json!({ "content": words(rng, 2), "status": "pending", "priority": "low" })
-            };
+            let entry = |rng: &mut Rng| json!({ "content": words(rng, 2), "status": "pending", "priority": "low" });
             let entries: Vec<Value> = (0..rng.below(3)).map(|_| entry(rng)).collect();
             ("plan", json!({ "entries": entries }))
         }

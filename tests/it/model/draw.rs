@@ -85,8 +85,12 @@ impl Draw {
             let name = all[self.rng.below(all.len())].name;
             return Op::Rebuild { name, is_check: self.rng.one_in(2) };
         }
-        let all =
-            [Restart::Clean, Restart::Crash, Restart::CrashWithOldViews, Restart::CrashWithoutViews];
+        let all = [
+            Restart::Clean,
+            Restart::Crash,
+            Restart::CrashWithOldViews,
+            Restart::CrashWithoutViews,
+        ];
         Op::Restart { how: *self.rng.pick(&all) }
     }
 
@@ -94,10 +98,9 @@ impl Draw {
         let connected: Vec<usize> = (0..readers.len()).filter(|&n| readers[n]).collect();
         let gone: Vec<usize> = (0..readers.len()).filter(|&n| !readers[n]).collect();
         Op::Reader(match self.rng.below(3) {
-            0 if !connected.is_empty() => ReaderOp::Cut {
-                reader: *self.rng.pick(&connected),
-                n_frames: self.rng.below(12),
-            },
+            0 if !connected.is_empty() => {
+                ReaderOp::Cut { reader: *self.rng.pick(&connected), n_frames: self.rng.below(12) }
+            }
             1 if !gone.is_empty() => ReaderOp::Resume { reader: *self.rng.pick(&gone) },
             _ => ReaderOp::Open {
                 chat: self.alive(world).filter(|_| !self.rng.one_in(4)),
@@ -222,8 +225,7 @@ impl Draw {
 
     /// What a producer sends whose turn is over.
     fn append_late(&mut self, world: &World, chat: String, room: &Chat) -> Op {
-        let leased =
-            |turn: &&str| world.leases.contains_key(&(chat.clone(), (*turn).to_owned()));
+        let leased = |turn: &&str| world.leases.contains_key(&(chat.clone(), (*turn).to_owned()));
         let turns: Vec<&str> = room.turns().into_iter().filter(leased).collect();
         if turns.is_empty() {
             return Op::View { chat };

@@ -33,9 +33,7 @@ impl World {
             copy.chat = fork.to_owned();
             copy.message = copy.message.map(|id| self.renamed(&mut names, id));
             copy.turn = copy.turn.map(|id| self.renamed(&mut names, id));
-            for name in
-                ["user_message_id", "assistant_message_id", "turn_id", "prior_turn_id"]
-            {
+            for name in ["user_message_id", "assistant_message_id", "turn_id", "prior_turn_id"] {
                 if let Some(id) = copy.payload[name].as_str() {
                     copy.payload[name] = json!(self.renamed(&mut names, id.to_owned()));
                 }

@@ -44,7 +44,8 @@ impl Names {
     ///
     /// Where the first difference is.
     pub(super) fn learn(&mut self, expected: &Value, came: &Value) -> Result<(), String> {
-        self.same(expected, came).map_err(|at| format!("{at}\nexpected {expected}\ncame     {came}"))
+        self.same(expected, came)
+            .map_err(|at| format!("{at}\nexpected {expected}\ncame     {came}"))
     }
 
     fn same(&mut self, expected: &Value, came: &Value) -> Result<(), String> {

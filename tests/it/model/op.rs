@@ -17,31 +17,93 @@ pub(super) struct Step {
 /// What happens.
 #[derive(Debug, Clone)]
 pub(super) enum Op {
-    Create { body: Value },
-    Update { chat: String, body: Value },
-    View { chat: String },
-    Start { chat: String, body: Value },
-    Append { chat: String, token: Token, first: u64, events: Value },
-    TakeLease { chat: String, turn: String },
-    Stop { chat: String, turn: String, body: Value },
-    Queue { chat: String, body: Value },
-    Edit { chat: String, id: String, body: Value },
-    Remove { chat: String, id: String },
-    Clear { chat: String },
-    SendNow { chat: String, id: String },
-    Respond { chat: String, request: String, body: Value },
-    Fork { chat: String, body: Value },
-    Delete { chat: String },
+    Create {
+        body: Value,
+    },
+    Update {
+        chat: String,
+        body: Value,
+    },
+    View {
+        chat: String,
+    },
+    Start {
+        chat: String,
+        body: Value,
+    },
+    Append {
+        chat: String,
+        token: Token,
+        first: u64,
+        events: Value,
+    },
+    TakeLease {
+        chat: String,
+        turn: String,
+    },
+    Stop {
+        chat: String,
+        turn: String,
+        body: Value,
+    },
+    Queue {
+        chat: String,
+        body: Value,
+    },
+    Edit {
+        chat: String,
+        id: String,
+        body: Value,
+    },
+    Remove {
+        chat: String,
+        id: String,
+    },
+    Clear {
+        chat: String,
+    },
+    SendNow {
+        chat: String,
+        id: String,
+    },
+    Respond {
+        chat: String,
+        request: String,
+        body: Value,
+    },
+    Fork {
+        chat: String,
+        body: Value,
+    },
+    Delete {
+        chat: String,
+    },
     /// A call of before once more, byte for byte or with another body.
-    Again { kept: usize, is_other: bool },
+    Again {
+        kept: usize,
+        is_other: bool,
+    },
     /// The provider of a running turn says something.
-    Say { chat: String, said: Vec<(&'static str, Value)> },
+    Say {
+        chat: String,
+        said: Vec<(&'static str, Value)>,
+    },
     /// It has nothing more to say, or fails with this sentence.
-    End { chat: String, failure: Option<&'static str> },
-    Clock { ms: i64 },
+    End {
+        chat: String,
+        failure: Option<&'static str>,
+    },
+    Clock {
+        ms: i64,
+    },
     Sweep,
-    Rebuild { name: &'static str, is_check: bool },
-    Restart { how: Restart },
+    Rebuild {
+        name: &'static str,
+        is_check: bool,
+    },
+    Restart {
+        how: Restart,
+    },
     Reader(ReaderOp),
 }
 
@@ -98,7 +160,8 @@ impl Token {
 impl Op {
     /// The call, unless it is something else that happens.
     pub(super) fn call(&self) -> Option<Call> {
-        let of = |method, path: String, body: &Value| Some(Call { method, path, body: body.clone() });
+        let of =
+            |method, path: String, body: &Value| Some(Call { method, path, body: body.clone() });
         let none = &Value::Null;
         match self {
             Op::Create { body } => of(Method::POST, "/v1/chats".to_owned(), body),

@@ -53,22 +53,23 @@ impl Provider for Held {
         let stop = request.stop;
         // The receivers of answers: whoever drops one is not asked any more.
         let asked: Vec<oneshot::Receiver<scrollback::provider::Answer>> = Vec::new();
-        let words = stream::unfold((hears, stop, asked), |(mut hears, stop, mut asked)| async move {
-            let word = tokio::select! {
-                biased;
-                () = stop.cancelled() => None,
-                word = hears.recv() => word,
-            };
-            let said = match word? {
-                Word::End => return None,
-                Word::Failure(sentence) => {
-                    let code = ErrorCode::ProviderTransport;
-                    Err(ProviderError::new(code, Phase::Stream, sentence))
-                }
-                Word::Event(event) => Ok(said(event, &mut asked)),
-            };
-            Some((said, (hears, stop, asked)))
-        });
+        let words =
+            stream::unfold((hears, stop, asked), |(mut hears, stop, mut asked)| async move {
+                let word = tokio::select! {
+                    biased;
+                    () = stop.cancelled() => None,
+                    word = hears.recv() => word,
+                };
+                let said = match word? {
+                    Word::End => return None,
+                    Word::Failure(sentence) => {
+                        let code = ErrorCode::ProviderTransport;
+                        Err(ProviderError::new(code, Phase::Stream, sentence))
+                    }
+                    Word::Event(event) => Ok(said(event, &mut asked)),
+                };
+                Some((said, (hears, stop, asked)))
+            });
         Box::pin(std::future::ready(Ok(words.boxed())))
     }
 

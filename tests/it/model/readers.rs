@@ -111,8 +111,7 @@ impl Reader {
         if self.last_id > 0 {
             request = request.header("last-event-id", self.last_id.to_string());
         }
-        let (head, body) =
-            server.send(request.body(Body::empty()).unwrap()).await.into_parts();
+        let (head, body) = server.send(request.body(Body::empty()).unwrap()).await.into_parts();
         if head.status == 410 {
             self.is_over = true;
             return None;
@@ -143,8 +142,7 @@ impl Reader {
 
     /// Takes at most so many events of those that are there.
     pub(super) async fn take(&mut self, world: &World, n_max: usize) {
-        let is_deleted =
-            self.chat.as_ref().is_some_and(|chat| world.chats[chat].is_deleted());
+        let is_deleted = self.chat.as_ref().is_some_and(|chat| world.chats[chat].is_deleted());
         let wanted = self.wanted(world);
         let Some(mut line) = self.line.take() else { return };
         let mut n_taken = 0;

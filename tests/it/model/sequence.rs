@@ -1,7 +1,5 @@
 //! One sequence of steps: done to a server and to the model, and compared after each.
 
-use std::sync::{Arc, Mutex};
-
 use axum::body::Body;
 use axum::http::Request;
 use scrollback::clock::Clock;
@@ -23,7 +21,6 @@ const BEGIN: &str = "2026-11-22T20:52:00.123Z";
 
 /// Readers that a sequence has at most.
 const READERS_MAX: usize = 5;
-
 
 /// A sequence under way.
 pub(super) struct Sequence {
@@ -185,7 +182,12 @@ impl Sequence {
             seq += 1;
             assert_eq!(seq, came_seq, "seqs are dense: {came}");
             let event = Ev { seq, at, said };
-            compare::assert_shown(&mut self.names, "an event", &super::views::envelope(&event), &came);
+            compare::assert_shown(
+                &mut self.names,
+                "an event",
+                &super::views::envelope(&event),
+                &came,
+            );
             seen.push(event);
         }
         self.world.note(seen);
@@ -209,7 +211,8 @@ impl Sequence {
         let name = format!("{:?}", step.op);
         let name = name.split(' ').next().unwrap_or_default();
         let code = &expected.answer["code"];
-        self.said.push_str(&format!("{name} {:?} {} {code} {stored:?}\n", step.key, expected.status));
+        self.said
+            .push_str(&format!("{name} {:?} {} {code} {stored:?}\n", step.key, expected.status));
     }
 
     async fn readers_go_on(&mut self, op: &Op) {
@@ -219,8 +222,7 @@ impl Sequence {
                     self.readers.remove(0);
                 }
                 let mut reader = Reader::new(chat.clone(), *is_lazy);
-                let snapshot =
-                    reader.connect(&self.server, &self.names, *has_snapshot).await;
+                let snapshot = reader.connect(&self.server, &self.names, *has_snapshot).await;
                 if let (Some(chat), Some(came)) = (chat, snapshot) {
                     compare::snapshot(&mut self.names, &self.world, chat, &came);
                 }
@@ -260,7 +262,8 @@ impl Sequence {
             compare::lists(server, names, world).await;
             compare::search(server, names, world, self.n_steps).await;
         }
-        let alive: Vec<&String> = all.into_iter().filter(|id| !world.chats[*id].is_deleted()).collect();
+        let alive: Vec<&String> =
+            all.into_iter().filter(|id| !world.chats[*id].is_deleted()).collect();
         if !alive.is_empty() && self.n_steps % 2 == 0 {
             let chat = alive[self.n_steps % alive.len()];
             let events = &world.chats[chat].events;

@@ -1,7 +1,7 @@
 //! Runs sequences, and makes those that fail short.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
 use std::time::{Duration, Instant};
 
 use super::draw::Draw;
@@ -11,7 +11,7 @@ use super::sequence::Sequence;
 use super::world::{Sabotage, World};
 
 /// How long a failure is made shorter, at most.
-const SHRINK: Duration = Duration::from_secs(60);
+const SHRINK: Duration = Duration::from_secs(20);
 
 /// A sequence that failed.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub(super) struct Failure {
 }
 
 impl Failure {
-    /// Says how it failed, after it was made as short as that goes in a minute.
+    /// Says how it failed, after it was made as short as that goes in a while.
     pub(super) fn tell<T>(self) -> T {
         let (n_steps, short) = (self.steps.len(), self.shrunk());
         let shown: Vec<String> = short.steps.iter().map(|step| format!("  {step:?}")).collect();
@@ -45,7 +45,8 @@ impl Failure {
             at -= 1;
             let mut steps = short.steps.clone();
             steps.remove(at);
-            if let Err(failure) = run(self.seed, steps.len(), None, |n, _, _| steps[n].clone()) {
+            let tried = quietly(|| run(self.seed, steps.len(), None, |n, _, _| steps[n].clone()));
+            if let Err(failure) = tried {
                 at = at.min(failure.steps.len());
                 short = failure;
             }
@@ -72,6 +73,24 @@ pub(super) fn sequences(
     sabotage: Option<Sabotage>,
 ) -> Result<String, Failure> {
     (0..n as u64).map(|n| drawn(seed.wrapping_add(n), n_steps, sabotage)).collect()
+}
+
+/// The thread whose panics are expected.
+const QUIET: &str = "quiet";
+
+/// Runs what may panic on a thread that says nothing about it.
+fn quietly<T: Send>(run: impl FnOnce() -> T + Send) -> T {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let loud = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            if std::thread::current().name() != Some(QUIET) {
+                loud(panic);
+            }
+        }));
+    });
+    let thread = std::thread::Builder::new().name(QUIET.to_owned());
+    std::thread::scope(|scope| thread.spawn_scoped(scope, run).unwrap().join().unwrap())
 }
 
 fn run(

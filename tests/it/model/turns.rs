@@ -63,10 +63,7 @@ impl World {
             started["model"] = json!(model);
         }
         vec![
-            Proto {
-                message: Some(user.to_owned()),
-                ..Proto::of_chat(chat, "user_text", said)
-            },
+            Proto { message: Some(user.to_owned()), ..Proto::of_chat(chat, "user_text", said) },
             Proto::of_turn(chat, open, "stream_started", started),
         ]
     }
@@ -319,7 +316,9 @@ impl World {
         let empty = "the provider ended the turn without an answer";
         let (kind, payload) = match failure {
             Some(sentence) => ("error", failed("provider_transport", sentence, true)),
-            None if !room.has_answer(&open.turn) => ("error", failed("empty_response", empty, true)),
+            None if !room.has_answer(&open.turn) => {
+                ("error", failed("empty_response", empty, true))
+            }
             None => ("complete", json!({ "status": "completed", "duration_ms": duration_ms })),
         };
         let mut stored = World::dismissed(chat, &room, &open);

@@ -141,9 +141,9 @@ pub(super) fn usage(chat: &Chat, turn: &str) -> Option<Value> {
 
 /// `GET …/status`, but for what is parked.
 pub(super) fn status(chat: &Chat, head: u64) -> Value {
-    let open = chat.open().map(|open| {
-        json!({ "turn_id": open.turn, "message_id": open.message, "started_seq": open.seq })
-    });
+    let open = chat.open().map(
+        |open| json!({ "turn_id": open.turn, "message_id": open.message, "started_seq": open.seq }),
+    );
     json!({
         "chat_id": chat.events[0].said.chat,
         "head_seq": head,
