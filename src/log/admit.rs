@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use scrollback_schema::codec::encode_payload;
-use scrollback_schema::{ChatId, Event, Kind, Millis, Seq, TurnId, TurnRef};
+use scrollback_schema::{Event, Kind, Millis, Seq, TurnRef};
 
 use super::append::{
     Answered, Append, AppendError, Appended, Claim, Draft, Idempotency, Lease, Refusal,
