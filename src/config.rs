@@ -4,6 +4,8 @@
 //! of the command line win over the file; that is left to `cli`. Provider tables are kept as they
 //! are, but for their time-outs: what else is in them is their provider's to read.
 
+mod auth;
+mod cors;
 mod turns;
 
 use std::collections::BTreeMap;
@@ -15,6 +17,8 @@ use scrollback_schema::limits;
 use serde::Deserialize;
 
 use crate::sqlite::Durability;
+pub use auth::{AuthConfig, KeyConfig};
+pub use cors::CorsConfig;
 pub use turns::{Timeouts, TurnConfig};
 
 /// What a server is told.
@@ -32,6 +36,10 @@ pub struct Config {
     pub drain: Duration,
     /// Provider that runs a turn whose client names none.
     pub default_provider: Option<String>,
+    /// Who may call; nobody has to prove anything if it is empty.
+    pub auth: AuthConfig,
+    /// Pages of which other origins may call.
+    pub cors: CorsConfig,
     /// How turns are run.
     pub turns: TurnConfig,
     /// Provider tables by name, not looked into.
@@ -47,6 +55,8 @@ impl Default for Config {
             lease: Duration::from_millis(limits::LEASE_MS_DEFAULT),
             drain: Duration::from_secs(10),
             default_provider: None,
+            auth: AuthConfig::default(),
+            cors: CorsConfig::default(),
             turns: TurnConfig::default(),
             providers: BTreeMap::new(),
         }
@@ -88,6 +98,14 @@ pub enum ConfigError {
         /// The most that is allowed.
         most: u64,
     },
+    /// A table is not as it has to be.
+    #[error("config file {}: {what}", path.display())]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// The key and what is wrong with it; never its value.
+        what: String,
+    },
     /// The default provider has no table.
     #[error(
         "config file {} has default_provider = \"{name}\" but no [providers.{name}]; add the \
@@ -114,6 +132,8 @@ struct ConfigFile {
     lease_ms: Option<u64>,
     drain_ms: Option<u64>,
     default_provider: Option<String>,
+    auth: Option<toml::Value>,
+    cors: CorsConfig,
     turns: turns::TurnsTable,
     providers: BTreeMap<String, toml::Table>,
 }
@@ -175,6 +195,9 @@ impl Config {
             let timeouts = turns::take_timeouts(table, turns.timeouts).map_err(out_of_bounds)?;
             turns.of_provider.insert(name.clone(), timeouts);
         }
+        let unusable = |what| ConfigError::Unusable { path: path.to_owned(), what };
+        let auth = file.auth.map(AuthConfig::read).transpose().map_err(unusable)?;
+        file.cors.check().map_err(unusable)?;
         let (least, most) = (limits::LEASE_MS_MIN, limits::LEASE_MS_MAX);
         let config = Config {
             listen: file.listen,
@@ -183,6 +206,8 @@ impl Config {
             lease: bounded("lease_ms", file.lease_ms, least, most, defaults.lease)?,
             drain: bounded("drain_ms", file.drain_ms, 0, DRAIN_MS_MAX, defaults.drain)?,
             default_provider: file.default_provider,
+            auth: auth.unwrap_or_default(),
+            cors: file.cors,
             turns,
             providers,
         };

@@ -2,6 +2,7 @@
 //!
 #![doc = include_str!("architecture.md")]
 
+pub mod auth;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -12,6 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::exit::Exit;
 use super::output::say;
 use super::provider_flags;
+use crate::auth::Authenticator;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::{self, App, AppParts, Listener, Metrics};
@@ -159,6 +160,7 @@ impl Server {
         mut options: LogOptions,
     ) -> anyhow::Result<Server> {
         let providers = Providers::build(&config.providers, &secret)?;
+        let auth = Arc::new(Authenticator::build(&config.auth)?);
         let (clock, metrics, dir) = (Clock::System, Arc::new(Metrics::new()), dir.to_owned());
         options.observer = Some(Arc::clone(&metrics) as _);
         let drain = config.drain;
@@ -178,6 +180,7 @@ impl Server {
                 projector: projector.clone(),
                 config,
                 providers,
+                auth,
                 clock,
                 metrics,
             }),

@@ -1,8 +1,8 @@
 //! `POST …/events`: a producer outside appends to the turn that it leases.
 //!
 //! The hot path: one parse, one append, an answer written by hand. A request that came by a socket
-//! is told by its path and goes around the router; both ways end in the same call. Whether the
-//! lease holds and the numbers fit is the log's to say.
+//! is told by its path and goes around the router, but not around the gate; both ways end in the
+//! same call. Whether the lease holds and the numbers fit is the log's to say.
 
 use axum::body::{Body, HttpBody};
 use axum::extract::State;
@@ -14,6 +14,7 @@ use scrollback_schema::{ChatId, NewEvent, wire};
 
 use super::App;
 use super::error::Problem;
+use super::gate;
 use super::request::{ChatPath, IdempotencyKey, JsonBody};
 use crate::log::{Append, Appended, Claim};
 
@@ -58,7 +59,10 @@ where
 {
     let (parts, body) = request.into_parts();
     let answered = async {
-        let key = IdempotencyKey::of(&parts.method, &parts.uri, &parts.headers)?;
+        let caller = gate::caller(&app, &parts.method, &parts.uri, &parts.headers)?;
+        app.admit_to(&caller, &chat).await?;
+        let (method, uri, headers) = (&parts.method, &parts.uri, &parts.headers);
+        let key = IdempotencyKey::of(method, uri, headers, Some(&caller))?;
         let JsonBody(body) = JsonBody::read(&parts.headers, body).await?;
         append(&app, chat, &key, body).await
     };

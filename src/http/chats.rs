@@ -12,8 +12,10 @@ use serde_json::value::RawValue;
 use super::App;
 use super::answer::{self, with_fields};
 use super::body::{Fields, missing};
-use super::error::Problem;
+use super::error::{Code, Problem};
+use super::gate::{Caller, forbidden};
 use super::request::{ChatPath, IdempotencyKey, JsonBody, Params};
+use crate::auth::Principal;
 use crate::log::{Append, Appended};
 use crate::read_model::{ChatFilter, ChatsQuery, SearchHit, SearchQuery};
 
@@ -27,24 +29,60 @@ use crate::read_model::{ChatFilter, ChatsQuery, SearchHit, SearchQuery};
 )]
 pub(crate) async fn create_chat(
     State(app): State<App>,
+    caller: Caller,
     key: IdempotencyKey,
     JsonBody(body): JsonBody,
 ) -> Result<Response<Body>, Problem> {
     let fields = Fields::read(&body)?;
-    let chat = chosen_or_fresh(&app, &fields)?;
-    let created = fields.event(Kind::ChatCreated, &["owner", "title", "metadata"])?;
+    let chat = chosen_or_fresh(&app, &caller, &fields)?;
+    let mut created = fields.event(Kind::ChatCreated, &["owner", "title", "metadata"])?;
+    if let Event::ChatCreated(created) = &mut created {
+        created.owner = owner_for(&caller, created.owner.take())?;
+    }
     let mut append = Append::new(chat.clone(), vec![NewEvent::of_chat(created)])?;
     append.idempotency = key.with(&body, chat.as_str().to_owned());
-    let appended = app.log().append(append).await?;
+    let appended = app.log().append(append).await;
+    let appended = appended.map_err(|error| taken(&caller, &chat, error.into()))?;
     let chat = appended.replayed.as_deref().unwrap_or(chat.as_str());
     let answer = json!({ "chat_id": chat, "seq": appended.first_seq.get() });
     Ok(answer::json(StatusCode::CREATED, &answer))
 }
 
+/// The owner of a chat that this caller makes: a user's own, what an admin says.
+pub(crate) fn owner_for(
+    caller: &Principal,
+    asked: Option<String>,
+) -> Result<Option<String>, Problem> {
+    match (caller.owner(), asked) {
+        (None, asked) => Ok(asked),
+        (Some(own), Some(asked)) if asked != own.as_str() => {
+            Err(forbidden("owner: a chat is its maker's own; leave owner out"))
+        }
+        (Some(own), _) => Ok(Some(own.as_str().to_owned())),
+    }
+}
+
+/// Whoever may not see every chat learns that an id is taken, and not whether its chat still is.
+pub(crate) fn taken(caller: &Principal, chat: &ChatId, problem: Problem) -> Problem {
+    if caller.sees_all() || !matches!(problem.code(), Code::ChatExists | Code::ChatDeleted) {
+        return problem;
+    }
+    let detail = format!("chat id {chat} is taken; choose another one, or leave it out");
+    Problem::new(Code::ChatExists, detail).with("chat_id", chat.as_str())
+}
+
 /// The id that the body names, or a fresh one.
-pub(crate) fn chosen_or_fresh(app: &App, fields: &Fields<'_>) -> Result<ChatId, Problem> {
+pub(crate) fn chosen_or_fresh(
+    app: &App,
+    caller: &Principal,
+    fields: &Fields<'_>,
+) -> Result<ChatId, Problem> {
     let fresh = || ChatId::parse(&app.clock().fresh_id()).expect("a UUID is an id");
-    Ok(fields.id("chat_id", ChatId::parse)?.unwrap_or_else(fresh))
+    let chat = fields.id("chat_id", ChatId::parse)?.unwrap_or_else(fresh);
+    match caller.may_name(&chat) {
+        true => Ok(chat),
+        false => Err(forbidden("chat_id: the token is limited to other chats")),
+    }
 }
 
 /// A page of a list.
@@ -77,10 +115,12 @@ pub(crate) struct List {
 )]
 pub(crate) async fn list_chats(
     State(app): State<App>,
+    caller: Caller,
     params: Params,
 ) -> Result<Response<Body>, Problem> {
     let limit = params.limit(LIST_LIMIT_MAX)?;
-    let filter = ChatFilter { owner: params.text("owner").map(str::to_owned) };
+    let owner = owner_for(&caller, params.text("owner").map(str::to_owned))?;
+    let filter = ChatFilter { owner, only: caller.chats().cloned() };
     let list = match params.text("q") {
         None => {
             let cursor = params.cursor()?;
@@ -139,9 +179,10 @@ fn by_chat(hits: Vec<SearchHit>) -> Vec<Box<RawValue>> {
 )]
 pub(crate) async fn get_chat(
     State(app): State<App>,
+    caller: Caller,
     ChatPath(id): ChatPath,
 ) -> Result<Response<Body>, Problem> {
-    let chat = app.chat(&id).await?;
+    let chat = app.chat(&caller, &id).await?;
     let found = app.read_model().chat(&chat).await?;
     let row = found.chat.ok_or_else(|| Problem::chat_deleted(&id))?;
     let row = with_fields(&row, &[("as_of_seq", found.as_of_seq.get().into())]);

@@ -49,6 +49,10 @@ macro_rules! codes {
 }
 
 codes! {
+    /// Nobody is proven to call.
+    Unauthenticated "unauthenticated" 401 never "Not authenticated";
+    /// Who calls may not do this.
+    Forbidden "forbidden" 403 never "Not allowed";
     /// The path names no route.
     RouteNotFound "route_not_found" 404 never "No such route";
     /// The route has other methods.
@@ -249,6 +253,10 @@ impl IntoResponse for Problem {
         let problem_json = HeaderValue::from_static("application/problem+json");
         let mut response = (status, Value::Object(body).to_string()).into_response();
         response.headers_mut().insert(header::CONTENT_TYPE, problem_json);
+        if code == Code::Unauthenticated {
+            let bearer = HeaderValue::from_static("Bearer");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, bearer);
+        }
         response
     }
 }

@@ -9,6 +9,7 @@ use scrollback_schema::{Kind, Seq};
 use super::App;
 use super::answer;
 use super::error::{Code, Problem};
+use super::gate::Caller;
 use super::request::{ChatPath, Params};
 use crate::log::{PageLimits, Scope};
 
@@ -39,13 +40,14 @@ const PAGES_MAX: usize = 16;
 )]
 pub(crate) async fn list_events(
     State(app): State<App>,
+    caller: Caller,
     ChatPath(chat): ChatPath,
     params: Params,
 ) -> Result<Response<Body>, Problem> {
     let after = params.seq("after_seq")?.unwrap_or_default();
     let limit = params.limit(EVENTS_LIMIT_MAX)?;
     let kinds = kinds(params.text("kind"))?;
-    let chat = app.chat(&chat).await?;
+    let chat = app.chat(&caller, &chat).await?;
     let head = app.log().head();
     if after > head {
         return Err(Problem::ahead("after_seq", after, head));

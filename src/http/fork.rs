@@ -24,8 +24,9 @@ use serde_json::json;
 use super::App;
 use super::answer;
 use super::body::Fields;
-use super::chats::chosen_or_fresh;
+use super::chats::{chosen_or_fresh, taken};
 use super::error::{Code, Problem};
+use super::gate::Caller;
 use super::request::{ChatPath, IdempotencyKey, JsonBody};
 use crate::clock::Clock;
 use crate::log::{Append, AppendError, PageLimits, ReadError, Scope, Section, StoredEvent};
@@ -43,12 +44,13 @@ use crate::log::{Append, AppendError, PageLimits, ReadError, Scope, Section, Sto
 )]
 pub(crate) async fn fork_chat(
     State(app): State<App>,
+    caller: Caller,
     ChatPath(source): ChatPath,
     key: IdempotencyKey,
     JsonBody(body): JsonBody,
 ) -> Result<Response<Body>, Problem> {
     let fields = Fields::read(&body)?;
-    let chat = chosen_or_fresh(&app, &fields)?;
+    let chat = chosen_or_fresh(&app, &caller, &fields)?;
     let at_seq = fields.seq("at_seq")?;
     if let Some(kept) = key.with(&body, String::new())
         && let Some(before) = app.log().answered_before(&kept).await?
@@ -58,7 +60,7 @@ pub(crate) async fn fork_chat(
             false => Err(AppendError::IdempotencyMismatch.into()),
         };
     }
-    let source = app.chat(&source).await?;
+    let source = app.chat(&caller, &source).await?;
     let head = app.log().head();
     let at_seq = at_seq.unwrap_or(head);
     if at_seq > head {
@@ -81,7 +83,8 @@ pub(crate) async fn fork_chat(
         .map_err(|error| Problem::fault(Code::Internal, "the copy broke off", &error))??;
     let receipt = format!("{chat} {at_seq}");
     append.idempotency = key.with(&body, receipt.clone());
-    let appended = app.log().append(append).await?;
+    let appended = app.log().append(append).await;
+    let appended = appended.map_err(|error| taken(&caller, &chat, error.into()))?;
     let receipt = appended.replayed.as_deref().unwrap_or(&receipt);
     forked(&source.id, receipt, appended.first_seq, appended.last_seq)
 }

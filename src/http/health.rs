@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::App;
 use super::answer;
 use super::error::Problem;
+use super::gate::MaybeCaller;
 use super::metrics::Sizes;
 use crate::fault::{Cause, Fault};
 
@@ -26,14 +27,14 @@ use crate::fault::{Cause, Fault};
         (status = 503, description = "Dead", body = ref("#/components/schemas/Health")),
     )
 )]
-pub(crate) async fn healthz(State(app): State<App>) -> Response<Body> {
+pub(crate) async fn healthz(State(app): State<App>, caller: MaybeCaller) -> Response<Body> {
     let mut faults = app.log().faults().raised();
     faults.retain(|fault| fault.cause == Cause::Ended);
     let mut reasons = Vec::new();
     if !app.log().is_writing() && faults.is_empty() {
         reasons.push("the log was closed; restart the server".to_owned());
     }
-    answer_with(reasons, &faults)
+    answer_with(&caller, reasons, &faults)
 }
 
 /// Says whether the server takes calls
@@ -49,20 +50,28 @@ pub(crate) async fn healthz(State(app): State<App>) -> Response<Body> {
         (status = 503, description = "Not ready", body = ref("#/components/schemas/Health")),
     )
 )]
-pub(crate) async fn readyz(State(app): State<App>) -> Response<Body> {
+pub(crate) async fn readyz(State(app): State<App>, caller: MaybeCaller) -> Response<Body> {
     let mut reasons = Vec::new();
     if app.is_stopping() {
         reasons.push("the server is shutting down".to_owned());
     }
-    answer_with(reasons, &app.log().faults().raised())
+    answer_with(&caller, reasons, &app.log().faults().raised())
 }
 
-fn answer_with(mut reasons: Vec<String>, faults: &[Fault]) -> Response<Body> {
+/// Reasons are for operators; anybody else learns whether, and not why.
+fn answer_with(
+    caller: &MaybeCaller,
+    mut reasons: Vec<String>,
+    mut faults: &[Fault],
+) -> Response<Body> {
     reasons.extend(faults.iter().map(Fault::to_string));
     let (status, word) = match reasons.is_empty() {
         true => (StatusCode::OK, "ok"),
         false => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
     };
+    if !caller.0.as_ref().is_some_and(|caller| caller.may_operate()) {
+        (reasons, faults) = (Vec::new(), &[]);
+    }
     let fault = |fault: &Fault| {
         json!({
             "subject": fault.subject.name(),

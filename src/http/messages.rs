@@ -9,6 +9,7 @@ use super::App;
 use super::answer::{self, with_fields};
 use super::chats::List;
 use super::error::Problem;
+use super::gate::Caller;
 use super::request::{ChatPath, MessagePath, Params};
 use crate::read_model::MessagesQuery;
 
@@ -35,6 +36,7 @@ use crate::read_model::MessagesQuery;
 )]
 pub(crate) async fn list_messages(
     State(app): State<App>,
+    caller: Caller,
     ChatPath(chat): ChatPath,
     params: Params,
 ) -> Result<Response<Body>, Problem> {
@@ -43,7 +45,7 @@ pub(crate) async fn list_messages(
         limit: params.limit(LIST_LIMIT_MAX)?,
         at_seq: params.seq("at_seq")?,
     };
-    let chat = app.chat(&chat).await?;
+    let chat = app.chat(&caller, &chat).await?;
     let page = app.read_model().messages(&chat, query).await?;
     let list = List {
         items: page.items,
@@ -70,11 +72,12 @@ pub(crate) async fn list_messages(
 )]
 pub(crate) async fn get_message(
     State(app): State<App>,
+    caller: Caller,
     MessagePath(chat_id, message): MessagePath,
     params: Params,
 ) -> Result<Response<Body>, Problem> {
     let at_seq = params.seq("at_seq")?;
-    let chat = app.chat(&chat_id).await?;
+    let chat = app.chat(&caller, &chat_id).await?;
     let found = app.read_model().message(&chat, &message, at_seq).await?;
     let row = found.message.ok_or_else(|| Problem::message_not_found(&chat_id, &message))?;
     let row = with_fields(&row, &[("as_of_seq", found.as_of_seq.get().into())]);

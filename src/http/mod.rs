@@ -3,7 +3,7 @@
 //! A handler parses, calls and translates, nothing more; one file a resource. What may happen is
 //! the log's to say, what is shown the read model's. [`router`] can be called without a socket.
 //!
-//! Reading order: [`App`] is what handlers share; `request`, `body` and `answer` are how a call is
+//! Reading order: [`App`] is what handlers share; `gate` is who may call; `request`, `body` and `answer` are how a call is
 //! read and answered, `error` and `refused` how it fails; then the resources; `stream`, `replay`,
 //! `sse` and `takeover` are the way of an event to a reader; `ai_sdk` is all of it for clients of
 //! the Vercel AI SDK; `log`, `look`, `timeline` and `projections` let somebody look into all this;
@@ -18,6 +18,7 @@ mod delete;
 mod error;
 mod events;
 mod fork;
+mod gate;
 mod health;
 mod log;
 mod look;
@@ -45,7 +46,6 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::http::{Method, Uri};
-use scrollback_schema::{ChatId, ChatRef};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::TaskTracker;
 use utoipa_axum::router::OpenApiRouter;
@@ -55,6 +55,7 @@ pub use error::{Code, Problem};
 pub use metrics::Metrics;
 pub use serve::{BindError, Listener, bind, serve};
 
+use crate::auth::Authenticator;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::log::Log;
@@ -75,6 +76,8 @@ pub struct AppParts {
     pub config: Config,
     /// Who runs turns.
     pub providers: Providers,
+    /// What proves who calls.
+    pub auth: Arc<Authenticator>,
     /// The time, and fresh ids.
     pub clock: Clock,
     /// What is counted; the log's observer as well.
@@ -92,6 +95,7 @@ struct Shared {
     turns: Turns,
     schedules: Schedules,
     looks: look::Looks,
+    owners: gate::Owners,
     rebuilds: Rebuilds,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -113,8 +117,18 @@ impl App {
         let schedules = Schedules::new(turns.clone());
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let rebuilds = Rebuilds::new(parts.log.dir(), stop.clone());
-        let looks = look::Looks::default();
-        App(Arc::new(Shared { parts, read_model, turns, schedules, looks, rebuilds, stop, tasks }))
+        let (looks, owners) = (look::Looks::default(), gate::Owners::default());
+        App(Arc::new(Shared {
+            parts,
+            read_model,
+            turns,
+            schedules,
+            looks,
+            owners,
+            rebuilds,
+            stop,
+            tasks,
+        }))
     }
 
     /// The turns that this server runs; whoever serves resumes them before, and closes them after.
@@ -156,6 +170,10 @@ impl App {
         &self.0.parts.config
     }
 
+    pub(crate) fn auth(&self) -> &Authenticator {
+        &self.0.parts.auth
+    }
+
     pub(crate) fn clock(&self) -> &Clock {
         &self.0.parts.clock
     }
@@ -182,15 +200,6 @@ impl App {
     pub(crate) fn lease_ms(&self) -> u64 {
         u64::try_from(self.config().lease.as_millis()).expect("the configuration bounds it")
     }
-
-    /// The chat of this id: 404 if there is none, 410 if it was deleted.
-    pub(crate) async fn chat(&self, id: &ChatId) -> Result<ChatRef, Problem> {
-        match self.log().find_chat(id).await? {
-            None => Err(Problem::chat_not_found(id)),
-            Some(entry) if entry.deleted.is_some() => Err(Problem::chat_deleted(id)),
-            Some(entry) => Ok(entry.chat),
-        }
-    }
 }
 
 /// All routes.
@@ -198,6 +207,7 @@ pub fn router(app: App) -> Router {
     let (router, api) = routes().split_for_parts();
     let openapi = openapi::text(&api);
     router
+        .route_layer(axum::middleware::from_fn_with_state(app.clone(), gate::gate))
         .route("/openapi.json", axum::routing::get(async move || openapi::answer(&openapi)))
         .merge(pages::routes())
         .fallback(async move |uri: Uri| no_route(&uri))

@@ -21,6 +21,8 @@ use scrollback_schema::{
 use sha2::{Digest, Sha256};
 
 use super::error::{Code, Problem};
+use super::gate::Caller;
+use crate::auth::Principal;
 use crate::log::Idempotency;
 
 /// How long the rest of a body that is refused is read, at most: what a link of 4 MiB/s needs for
@@ -350,16 +352,18 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
-        IdempotencyKey::of(&parts.method, &parts.uri, &parts.headers)
+        let caller = parts.extensions.get::<Caller>().map(|caller| &**caller);
+        IdempotencyKey::of(&parts.method, &parts.uri, &parts.headers, caller)
     }
 }
 
 impl IdempotencyKey {
-    /// The key of a request, by its head.
+    /// The key of a request, by its head; another user's key of the same name is another one.
     pub(crate) fn of(
         method: &Method,
         uri: &Uri,
         headers: &HeaderMap,
+        caller: Option<&Principal>,
     ) -> Result<IdempotencyKey, Problem> {
         let mut keys = headers.get_all("idempotency-key").iter();
         let Some(key) = keys.next() else { return Ok(IdempotencyKey(None)) };
@@ -375,6 +379,11 @@ impl IdempotencyKey {
             return Err(Problem::new(Code::BadIdempotencyKey, detail));
         }
         let mut hash = Sha256::new();
+        if let Some(owner) = caller.and_then(Principal::owner) {
+            for part in ["owner\n", owner.as_str(), "\n"] {
+                hash.update(part);
+            }
+        }
         for part in [method.as_str().as_bytes(), b"\n", uri.path().as_bytes(), b"\n", key] {
             hash.update(part);
         }
@@ -424,7 +433,7 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.insert("idempotency-key", key.parse().unwrap());
             let uri = path.parse().unwrap();
-            IdempotencyKey::of(&method, &uri, &headers).map(|key| key.0).map_err(|p| p.code())
+            IdempotencyKey::of(&method, &uri, &headers, None).map(|key| key.0).map_err(|p| p.code())
         };
         let first = key(Method::POST, "/v1/chats", "k").unwrap().unwrap();
         assert_eq!(key(Method::POST, "/v1/chats?x=1", "k"), Ok(Some(first)));

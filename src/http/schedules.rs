@@ -9,7 +9,7 @@ use axum::http::{Response, StatusCode};
 use scrollback_projections::schedule::{RunView, Schedule, ScheduleView};
 use scrollback_schema::event::{ScheduleCreated, ScheduleRemoved, ScheduleUpdated};
 use scrollback_schema::limits::LIST_LIMIT_MAX;
-use scrollback_schema::{ChatId, Event, Kind, ScheduleId, Seq};
+use scrollback_schema::{ChatId, ChatRef, Event, Kind, ScheduleId, Seq};
 use serde_json::json;
 use serde_json::value::RawValue;
 
@@ -18,6 +18,7 @@ use super::answer::{self, with_fields};
 use super::body::{Fields, bad, missing};
 use super::chats::List;
 use super::error::{Code, Problem};
+use super::gate::Caller;
 use super::request::{IdempotencyKey, JsonBody, Params, SchedulePath};
 use super::turns::{accepted, with_configured};
 use crate::read_model;
@@ -43,11 +44,12 @@ const NAMES: [&str; 5] = ["timing", "prompt", "provider", "model", "paused"];
 )]
 pub(crate) async fn create_schedule(
     State(app): State<App>,
+    caller: Caller,
     key: IdempotencyKey,
     JsonBody(body): JsonBody,
 ) -> Result<Response<Body>, Problem> {
     let fields = Fields::read(&body)?;
-    let chat = chat_of(&fields)?;
+    let chat = chat_of(&app, &caller, &fields).await?;
     let chosen = fields.id("schedule_id", ScheduleId::parse)?;
     let id = chosen
         .unwrap_or_else(|| ScheduleId::parse(&app.clock().fresh_id()).expect("a UUID is an id"));
@@ -85,14 +87,18 @@ pub(crate) async fn create_schedule(
 )]
 pub(crate) async fn list_schedules(
     State(app): State<App>,
+    caller: Caller,
     params: Params,
 ) -> Result<Response<Body>, Problem> {
     let after: Seq = params.cursor()?.unwrap_or_default();
     let limit = params.limit(LIST_LIMIT_MAX)?;
     let as_of_seq = app.log().head().get();
     let mut chats = match params.text("chat_id") {
-        Some(_) => vec![app.chat(&chat_in(&params)?).await?],
-        None => app.read_model().chats_with_schedules().await?,
+        Some(_) => {
+            let chat = chat_in(&app, &caller, &params).await?;
+            vec![app.chat(&caller, &chat).await?]
+        }
+        None => visible(&app, &caller, app.read_model().chats_with_schedules().await?).await?,
     };
     chats.retain(|chat| chat.created > after);
     let (mut items, mut next_cursor) = (Vec::new(), None);
@@ -122,10 +128,11 @@ pub(crate) async fn list_schedules(
 )]
 pub(crate) async fn get_schedule(
     State(app): State<App>,
+    caller: Caller,
     SchedulePath(id): SchedulePath,
     params: Params,
 ) -> Result<Response<Body>, Problem> {
-    let chat = chat_in(&params)?;
+    let chat = chat_in(&app, &caller, &params).await?;
     let schedule = find(&app, &chat, &id).await?;
     Ok(answer::json(StatusCode::OK, &shown(&app, &chat, &schedule)))
 }
@@ -148,12 +155,13 @@ pub(crate) async fn get_schedule(
 )]
 pub(crate) async fn update_schedule(
     State(app): State<App>,
+    caller: Caller,
     SchedulePath(id): SchedulePath,
     key: IdempotencyKey,
     JsonBody(body): JsonBody,
 ) -> Result<Response<Body>, Problem> {
     let fields = Fields::read(&body)?;
-    let chat = chat_of(&fields)?;
+    let chat = chat_of(&app, &caller, &fields).await?;
     if !NAMES.iter().any(|name| fields.has(name)) {
         return Err(missing("timing", "timing, prompt, provider, model or paused"));
     }
@@ -185,12 +193,13 @@ pub(crate) async fn update_schedule(
 )]
 pub(crate) async fn remove_schedule(
     State(app): State<App>,
+    caller: Caller,
     SchedulePath(id): SchedulePath,
     key: IdempotencyKey,
     JsonBody(body): JsonBody,
 ) -> Result<Response<Body>, Problem> {
     let fields = Fields::read(&body)?;
-    let chat = chat_of(&fields)?;
+    let chat = chat_of(&app, &caller, &fields).await?;
     let removed = ScheduleRemoved { schedule_id: id.clone(), by: fields.text("by")? };
     let kept = key.with(&body, String::new());
     let seq = app.schedules().remove(chat.clone(), removed, kept).await;
@@ -215,11 +224,12 @@ pub(crate) async fn remove_schedule(
 )]
 pub(crate) async fn run_schedule(
     State(app): State<App>,
+    caller: Caller,
     SchedulePath(id): SchedulePath,
     key: IdempotencyKey,
     JsonBody(body): JsonBody,
 ) -> Result<Response<Body>, Problem> {
-    let chat = chat_of(&Fields::read(&body)?)?;
+    let chat = chat_of(&app, &caller, &Fields::read(&body)?).await?;
     let kept = key.with(&body, String::new());
     let ids = TurnIds::fresh(app.clock());
     let started = app.schedules().run_now(chat.clone(), id, ids, kept).await;
@@ -238,10 +248,11 @@ pub(crate) async fn run_schedule(
 )]
 pub(crate) async fn list_runs(
     State(app): State<App>,
+    caller: Caller,
     SchedulePath(id): SchedulePath,
     params: Params,
 ) -> Result<Response<Body>, Problem> {
-    let chat = chat_in(&params)?;
+    let chat = chat_in(&app, &caller, &params).await?;
     let as_of_seq = app.log().head().get();
     let schedule = find(&app, &chat, &id).await?;
     let items = schedule.runs.iter().rev().map(|run| read_model::json(&RunView(run))).collect();
@@ -259,18 +270,35 @@ fn shown(app: &App, chat: &ChatId, schedule: &Schedule) -> Box<RawValue> {
     with_fields(&read_model::json(&ScheduleView(schedule)), &fields)
 }
 
-/// The chat that a body names.
-fn chat_of(fields: &Fields<'_>) -> Result<ChatId, Problem> {
-    fields.id("chat_id", ChatId::parse)?.ok_or_else(|| missing("chat_id", "the schedule's chat"))
+/// Those of the chats that the caller may see.
+async fn visible(app: &App, caller: &Caller, chats: Vec<ChatRef>) -> Result<Vec<ChatRef>, Problem> {
+    let mut seen = Vec::with_capacity(chats.len());
+    for chat in chats {
+        if app.may_see(caller, &chat.id).await? {
+            seen.push(chat);
+        }
+    }
+    Ok(seen)
 }
 
-/// The chat that a query names.
-fn chat_in(params: &Params) -> Result<ChatId, Problem> {
+/// The chat that a body names, if the caller may see it.
+async fn chat_of(app: &App, caller: &Caller, fields: &Fields<'_>) -> Result<ChatId, Problem> {
+    let chat = fields.id("chat_id", ChatId::parse)?;
+    let chat = chat.ok_or_else(|| missing("chat_id", "the schedule's chat"))?;
+    app.admit_to(caller, &chat).await?;
+    Ok(chat)
+}
+
+/// The chat that a query names, if the caller may see it.
+async fn chat_in(app: &App, caller: &Caller, params: &Params) -> Result<ChatId, Problem> {
     let Some(text) = params.text("chat_id") else {
         let detail = "parameter chat_id is missing: a schedule is found by its chat";
         return Err(Problem::new(Code::BadQuery, detail));
     };
-    ChatId::parse(text).map_err(|error| Problem::new(Code::BadId, format!("chat_id: {error}")))
+    let chat = ChatId::parse(text)
+        .map_err(|error| Problem::new(Code::BadId, format!("chat_id: {error}")))?;
+    app.admit_to(caller, &chat).await?;
+    Ok(chat)
 }
 
 fn check_prompt(prompt: Option<&str>) -> Result<(), Problem> {

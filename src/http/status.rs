@@ -11,8 +11,9 @@ use super::App;
 use super::answer::{self, with_fields};
 use super::chats::List;
 use super::error::{Code, Problem};
+use super::gate::Caller;
 use super::request::{ChatPath, Params};
-use crate::read_model::Items;
+use crate::read_model::{ChatFilter, Items};
 
 /// Says whether a chat is busy
 #[utoipa::path(
@@ -23,9 +24,10 @@ use crate::read_model::Items;
 )]
 pub(crate) async fn get_status(
     State(app): State<App>,
+    caller: Caller,
     ChatPath(chat): ChatPath,
 ) -> Result<Response<Body>, Problem> {
-    let chat = app.chat(&chat).await?;
+    let chat = app.chat(&caller, &chat).await?;
     let status = app.read_model().status(&chat).await?;
     let open_turn = status.open_turn.map(|turn| {
         json!({
@@ -65,9 +67,10 @@ pub(crate) async fn get_status(
 )]
 pub(crate) async fn list_queue(
     State(app): State<App>,
+    caller: Caller,
     ChatPath(chat): ChatPath,
 ) -> Result<Response<Body>, Problem> {
-    let chat = app.chat(&chat).await?;
+    let chat = app.chat(&caller, &chat).await?;
     Ok(whole(app.read_model().queue(&chat).await?))
 }
 
@@ -80,9 +83,10 @@ pub(crate) async fn list_queue(
 )]
 pub(crate) async fn list_requests(
     State(app): State<App>,
+    caller: Caller,
     ChatPath(chat): ChatPath,
 ) -> Result<Response<Body>, Problem> {
-    let chat = app.chat(&chat).await?;
+    let chat = app.chat(&caller, &chat).await?;
     Ok(whole(app.read_model().requests(&chat).await?))
 }
 
@@ -106,6 +110,7 @@ fn whole(list: Items) -> Response<Body> {
 )]
 pub(crate) async fn list_turns(
     State(app): State<App>,
+    caller: Caller,
     params: Params,
 ) -> Result<Response<Body>, Problem> {
     if params.text("open").is_some() && !params.flag("open")? {
@@ -115,7 +120,7 @@ pub(crate) async fn list_turns(
     let after: Seq = params.cursor()?.unwrap_or_default();
     let limit = params.limit(LIST_LIMIT_MAX)?;
     let as_of_seq = app.log().head().get();
-    let mut turns = app.read_model().open_turns(after, limit + 1).await?;
+    let mut turns = app.read_model().open_turns(ChatFilter::of(&caller), after, limit + 1).await?;
     let has_more = turns.len() > limit;
     turns.truncate(limit);
     let next_cursor = turns.last().filter(|_| has_more).map(|turn| turn.started_seq.to_string());

@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 
 use super::App;
 use super::error::{Code, Problem};
+use super::gate::Caller;
 use super::replay::{Feed, Until};
 use super::request::{ChatPath, Params, parse_cursor};
 use super::sse;
@@ -82,6 +83,7 @@ impl Place {
 )]
 pub(crate) async fn stream_chat(
     State(app): State<App>,
+    caller: Caller,
     method: Method,
     ChatPath(chat): ChatPath,
     params: Params,
@@ -95,7 +97,7 @@ pub(crate) async fn stream_chat(
         Some("idle") => true,
         Some(_) => return Err(Problem::new(Code::BadQuery, "parameter until can only be idle")),
     };
-    let chat = app.chat(&chat).await?;
+    let chat = app.chat(&caller, &chat).await?;
     if method == Method::HEAD {
         return Ok(head_only());
     }
@@ -143,13 +145,14 @@ pub(crate) async fn stream_chat(
 )]
 pub(crate) async fn stream_all(
     State(app): State<App>,
+    caller: Caller,
     method: Method,
     params: Params,
     headers: HeaderMap,
     takeover: Option<Extension<Takeover>>,
 ) -> Result<Response<Body>, Problem> {
     let mut place = Place::of(&app, &headers, &params)?;
-    let scope = scope(&app, params.text("chats")).await?;
+    let scope = scope(&app, &caller, params.text("chats")).await?;
     if method == Method::HEAD {
         return Ok(head_only());
     }
@@ -157,14 +160,23 @@ pub(crate) async fn stream_all(
     sse::push_hello(&mut opening, app.log().log_id(), app.log().head());
     if let Some(reason) = place.resync {
         sse::push_resync(&mut opening, reason, app.log().head());
-        place.after = push_list_snapshot(&app, &mut opening).await?;
+        place.after = push_list_snapshot(&app, &caller, &mut opening).await?;
     }
     Ok(respond(Feed::new(&app, scope, place.after, Until::Forever, opening), takeover))
 }
 
+/// All chats that a caller may see.
+async fn followed(app: &App, caller: &Caller) -> Result<Scope, Problem> {
+    if caller.sees_all() {
+        return Ok(Scope::All);
+    }
+    let (found, _) = app.read_model().chats_of(ChatFilter::of(caller)).await?;
+    Ok(Scope::Chats(Arc::from(found)))
+}
+
 /// The chats that a combined feed shows; what is unknown is left out without a word.
-async fn scope(app: &App, chats: Option<&str>) -> Result<Scope, Problem> {
-    let Some(names) = chats else { return Ok(Scope::All) };
+async fn scope(app: &App, caller: &Caller, chats: Option<&str>) -> Result<Scope, Problem> {
+    let Some(names) = chats else { return followed(app, caller).await };
     let names: Vec<&str> = names.split(',').collect();
     if names.len() > FEED_CHATS_MAX {
         let detail = format!("parameter chats names more than {FEED_CHATS_MAX} chats");
@@ -174,7 +186,9 @@ async fn scope(app: &App, chats: Option<&str>) -> Result<Scope, Problem> {
     for name in names {
         let id = ChatId::parse(name)
             .map_err(|error| Problem::new(Code::BadId, format!("parameter chats: {error}")))?;
-        if let Some(entry) = app.log().find_chat(&id).await? {
+        if app.may_see(caller, &id).await?
+            && let Some(entry) = app.log().find_chat(&id).await?
+        {
             found.push(entry.chat.created);
         }
     }
@@ -214,8 +228,8 @@ struct ListSnapshot {
     next_cursor: Option<String>,
 }
 
-async fn push_list_snapshot(app: &App, out: &mut Vec<u8>) -> Result<Seq, Problem> {
-    let filter = ChatFilter::default();
+async fn push_list_snapshot(app: &App, caller: &Caller, out: &mut Vec<u8>) -> Result<Seq, Problem> {
+    let filter = ChatFilter::of(caller);
     let query = ChatsQuery { filter, cursor: None, limit: LIST_LIMIT_DEFAULT };
     let page = app.read_model().chats(query).await?;
     let shown = ListSnapshot {

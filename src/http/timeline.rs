@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::App;
 use super::answer;
 use super::error::Problem;
+use super::gate::Caller;
 use super::request::{Params, TurnPath};
 use crate::clock::monotonic;
 use crate::inspect::{Run, Timeline};
@@ -39,11 +40,12 @@ const READ_WAIT: Duration = Duration::from_millis(500);
 )]
 pub(crate) async fn get_turn(
     State(app): State<App>,
+    caller: Caller,
     TurnPath(chat, turn): TurnPath,
     params: Params,
 ) -> Result<Response<Body>, Problem> {
     let after = params.seq("after_seq")?.unwrap_or_default();
-    let chat = app.chat(&chat).await?;
+    let chat = app.chat(&caller, &chat).await?;
     let (log, head) = (app.log().clone(), app.log().head());
     if after > head {
         return Err(Problem::ahead("after_seq", after, head));

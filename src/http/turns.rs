@@ -12,6 +12,7 @@ use super::App;
 use super::answer;
 use super::body::{Fields, bad};
 use super::error::{Code, Problem};
+use super::gate::Caller;
 use super::queue::queued_id;
 use super::request::{ChatPath, IdempotencyKey, JsonBody, TurnPath};
 use crate::log::{Append, Idempotency, Lease};
@@ -226,9 +227,10 @@ fn lease_json(lease: &Lease) -> Value {
 )]
 pub(crate) async fn take_lease(
     State(app): State<App>,
+    caller: Caller,
     TurnPath(chat, turn): TurnPath,
 ) -> Result<Response<Body>, Problem> {
-    app.chat(&chat).await?;
+    app.chat(&caller, &chat).await?;
     let lease = app.log().take_lease(&chat, &turn).await?;
     let answer = json!({
         "chat_id": chat.as_str(),

@@ -14,6 +14,7 @@ mod lease;
 mod log_test;
 pub mod offline;
 mod open;
+mod owner;
 mod page;
 mod placed;
 mod reader;
@@ -42,6 +43,7 @@ pub use append::{
 pub use erase::EraseError;
 pub use frames::Frames;
 pub use open::{LogOptions, OpenError};
+pub use owner::Owner;
 pub use page::{ChatIndex, ChatRuns, Page, PageLimits, ReadError, Scope};
 pub use section::Section;
 pub use tail::{Step, Subscription, Tail};

@@ -291,7 +291,7 @@ async fn a_search_finds_what_was_said_before_it_was_asked() {
     assert_eq!(found(&reads, "\"ferns and\"").await.items.len(), 1);
     assert_eq!(found(&reads, "\"and ferns\"").await.items.len(), 0);
     assert_eq!(found(&reads, "xyzzy").await.items.len(), 0, "its chat was deleted");
-    let filter = ChatFilter { owner: Some("somebody else".to_owned()) };
+    let filter = ChatFilter { owner: Some("somebody else".to_owned()), only: None };
     let query = SearchQuery { text: "shade".to_owned(), filter, cursor: None, limit: 10 };
     assert_eq!(reads.search(query).await.unwrap().items.len(), 0);
     fixture.close().await;

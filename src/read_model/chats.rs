@@ -1,7 +1,9 @@
 //! Chats: one, all by last activity, and those whose turn is open.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use scrollback_projections::chat::{Chat, Chats, OpenTurnView};
 use scrollback_schema::{ChatId, ChatRef, Millis, Seq};
@@ -9,20 +11,35 @@ use serde_json::value::RawValue;
 
 use super::open::OpenView;
 use super::{ReadModel, ReadModelError, blocking, json};
+use crate::auth::Principal;
 use crate::log::Scope;
-use crate::projector::{ChatPlace, Fold, Store, chats_before, open_chats_after};
+use crate::projector::{ChatPlace, Fold, Store, chats_before, chats_of, open_chats_after};
 
 /// Which chats a caller may see.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ChatFilter {
     /// Only chats of this owner; else all.
     pub owner: Option<String>,
+    /// Only these chats, if they are given.
+    pub only: Option<Arc<BTreeSet<ChatId>>>,
 }
 
 impl ChatFilter {
+    /// What a principal may see.
+    pub fn of(principal: &Principal) -> ChatFilter {
+        let owner = principal.owner().map(|owner| owner.as_str().to_owned());
+        ChatFilter { owner, only: principal.chats().cloned() }
+    }
+
+    /// Whether it lets every chat through.
+    pub(super) fn is_all(&self) -> bool {
+        self.owner.is_none() && self.only.is_none()
+    }
+
     /// Whether it lets a chat through.
     pub(super) fn admits(&self, chat: &Chat) -> bool {
-        self.owner.is_none() || self.owner == chat.owner
+        (self.owner.is_none() || self.owner == chat.owner)
+            && self.only.as_ref().is_none_or(|only| only.contains(&chat.id))
     }
 }
 
@@ -123,7 +140,7 @@ impl ReadModel {
         let mut chats: Vec<Chat> = Vec::with_capacity(query.limit + 1);
         let owner = query.filter.owner.as_deref();
         chats_before(open.db(), owner, before, |chat| {
-            if !newer.has_touched(&chat.created) {
+            if !newer.has_touched(&chat.created) && query.filter.admits(&chat) {
                 chats.push(chat);
             }
             chats.len() <= query.limit
@@ -139,6 +156,44 @@ impl ReadModel {
             next_cursor: last.map(|chat| ChatCursor(ChatPlace::of(chat))),
             as_of_seq: as_of,
         })
+    }
+
+    /// The chats that a filter admits, by their first seqs, in ascending order, and the seq as of
+    /// which they are all.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadModelError`].
+    pub async fn chats_of(&self, filter: ChatFilter) -> Result<(Vec<Seq>, Seq), ReadModelError> {
+        let as_of = self.log.head();
+        self.ready(&[&self.views.chats], as_of).await?;
+        let this = self.clone();
+        blocking(move || {
+            let open = OpenView::new(&this.views.chats)?;
+            Ok((this.admitted(&open, &filter, as_of)?, as_of))
+        })
+        .await
+    }
+
+    /// The chats that a filter admits; it is one that does not admit all.
+    pub(super) fn admitted(
+        &self,
+        open: &OpenView,
+        filter: &ChatFilter,
+        as_of: Seq,
+    ) -> Result<Vec<Seq>, ReadModelError> {
+        let ids = filter.only.as_ref().map(|only| {
+            let ids: Vec<&str> = only.iter().map(ChatId::as_str).collect();
+            json(&ids).get().to_owned()
+        });
+        let found = chats_of(open.db(), filter.owner.as_deref(), ids.as_deref());
+        let mut seqs = found.map_err(|error| open.failed(error))?;
+        let newer = open.fold_on_top(&self.log, &Scope::All, as_of, Fold::<Chats>::new())?;
+        let newer = newer.into_rows().filter_map(|(_, row)| row);
+        seqs.extend(newer.filter(|chat| filter.admits(chat)).map(|chat| chat.created));
+        seqs.sort_unstable();
+        seqs.dedup();
+        Ok(seqs)
     }
 
     /// One chat.
@@ -187,24 +242,27 @@ impl ReadModel {
         open.row_of_chat::<Chats>(&self.log, chat, as_of)
     }
 
-    /// The chats whose turn is open, the longest first, after the turn that started at `after`.
+    /// Of the chats that a filter admits those whose turn is open, the longest first, after the turn
+    /// that started at `after`.
     ///
     /// # Errors
     ///
     /// [`ReadModelError`].
     pub async fn open_turns(
         &self,
+        filter: ChatFilter,
         after: Seq,
         limit: usize,
     ) -> Result<Vec<OpenTurnEntry>, ReadModelError> {
         let as_of = self.log.head();
         self.ready(&[&self.views.chats], as_of).await?;
         let this = self.clone();
-        blocking(move || this.open_turns_blocking(after, limit, as_of)).await
+        blocking(move || this.open_turns_blocking(&filter, after, limit, as_of)).await
     }
 
     fn open_turns_blocking(
         &self,
+        filter: &ChatFilter,
         after: Seq,
         limit: usize,
         as_of: Seq,
@@ -213,13 +271,14 @@ impl ReadModel {
         let newer = open.fold_on_top(&self.log, &Scope::All, as_of, Fold::<Chats>::new())?;
         let mut chats: Vec<Chat> = Vec::new();
         open_chats_after(open.db(), after, |chat| {
-            if !newer.has_touched(&chat.created) {
+            if !newer.has_touched(&chat.created) && filter.admits(&chat) {
                 chats.push(chat);
             }
             chats.len() < limit
         })
         .map_err(|error| open.failed(error))?;
-        chats.extend(newer.into_rows().filter_map(|(_, row)| row));
+        let newer = newer.into_rows().filter_map(|(_, row)| row);
+        chats.extend(newer.filter(|chat| filter.admits(chat)));
         let entries = chats.into_iter().filter_map(|chat| {
             let turn = chat.open_turn.as_ref().filter(|turn| turn.started_seq > after)?;
             let (started_seq, turn) = (turn.started_seq, json(&OpenTurnView(turn)));

@@ -13,7 +13,7 @@ use crate::projector::{Found, found_before};
 /// How long a search waits for the index to get to the head.
 const INDEX_WAIT: Duration = Duration::from_secs(5);
 
-/// Times that a search goes on when what it found belongs to others.
+/// Times that a search goes on when what it found was deleted meanwhile.
 const ROUNDS_MAX: usize = 8;
 
 /// Words of a query; more make it no better.
@@ -89,10 +89,14 @@ impl ReadModel {
         };
         let (index, chats) =
             (OpenView::new(&self.views.search)?, OpenView::new(&self.views.chats)?);
+        let own = match query.filter.is_all() {
+            true => None,
+            false => Some(json_list(&self.admitted(&chats, &query.filter, as_of_seq)?)),
+        };
         let (mut items, mut cursor) = (Vec::new(), query.cursor.unwrap_or(Seq::MAX));
         for _ in 0..ROUNDS_MAX {
             let wanted = query.limit - items.len();
-            let found = found_before(index.db(), &words, cursor, wanted)
+            let found = found_before(index.db(), &words, own.as_deref(), cursor, wanted)
                 .map_err(|error| index.failed(error))?;
             let is_last = found.len() < wanted;
             for found in found {
@@ -127,6 +131,12 @@ impl ReadModel {
             snippet: found.snippet,
         }))
     }
+}
+
+/// Seqs as a JSON list, for SQL.
+fn json_list(seqs: &[Seq]) -> String {
+    let seqs: Vec<String> = seqs.iter().map(ToString::to_string).collect();
+    format!("[{}]", seqs.join(","))
 }
 
 /// The query in the words of FTS5: every word and every quoted phrase, all of them, the last word

@@ -25,5 +25,6 @@ mod provider;
 mod recorded;
 mod replay;
 mod schedule_crash;
+mod strangers;
 mod tidy;
 mod turns;

@@ -18,6 +18,7 @@ use super::ui_message::UiMessage;
 use crate::http::App;
 use crate::http::answer;
 use crate::http::error::{Code, Problem};
+use crate::http::gate::{Caller, forbidden};
 use crate::http::request::{ChatPath, JsonBody, Params};
 use crate::http::turns::with_configured;
 use crate::log::Append;
@@ -47,10 +48,11 @@ const NEXT_CURSOR: HeaderName = HeaderName::from_static("x-scrollback-next-curso
 )]
 pub(crate) async fn ai_sdk_send(
     State(app): State<App>,
+    caller: Caller,
     JsonBody(body): JsonBody,
 ) -> Result<Response<Body>, Problem> {
     let sent = Sent::read(&body)?;
-    let chat = found_or_created(&app, &sent.chat).await?;
+    let chat = found_or_created(&app, &caller, &sent.chat).await?;
     let answer = match wanted(&app, &chat, &sent).await? {
         Wanted::Told(answer) => answer,
         Wanted::Started(asks, user_message) => {
@@ -134,17 +136,23 @@ async fn answer_to(
 /// Messages looked at together: a message that is sent again is one of the last few.
 const PAGE_MESSAGES: usize = 8;
 
-async fn found_or_created(app: &App, id: &ChatId) -> Result<ChatRef, Problem> {
-    match app.chat(id).await {
+async fn found_or_created(app: &App, caller: &Caller, id: &ChatId) -> Result<ChatRef, Problem> {
+    match app.chat(caller, id).await {
         Err(problem) if problem.code() == Code::ChatNotFound => {}
         found => return found,
     }
-    let created = Event::ChatCreated(ChatCreated::default());
+    if !caller.may_name(id) {
+        return Err(forbidden("id: the token is limited to other chats"));
+    }
+    let owner = caller.owner().map(|owner| owner.as_str().to_owned());
+    let created = Event::ChatCreated(ChatCreated { owner, ..ChatCreated::default() });
     let append = Append::new(id.clone(), vec![NewEvent::of_chat(created)])?;
     match app.log().append(append).await.map_err(Problem::from) {
-        // Somebody else was faster.
-        Err(problem) if problem.code() != Code::ChatExists => Err(problem),
-        _ => app.chat(id).await,
+        // Somebody else was faster, or it is somebody else's.
+        Err(problem) if !matches!(problem.code(), Code::ChatExists | Code::ChatDeleted) => {
+            Err(problem)
+        }
+        _ => app.chat(caller, id).await,
     }
 }
 
@@ -209,9 +217,10 @@ async fn follow(app: &App, chat: &ChatRef, id: &MessageId) -> Result<Response<Bo
 )]
 pub(crate) async fn ai_sdk_resume(
     State(app): State<App>,
+    caller: Caller,
     ChatPath(chat): ChatPath,
 ) -> Result<Response<Body>, Problem> {
-    let Some(chat) = known(&app, &chat).await? else { return Ok(no_content()) };
+    let Some(chat) = known(&app, &caller, &chat).await? else { return Ok(no_content()) };
     let last = app.read_model().message_records(&chat, None, 1).await?;
     let as_of = last.as_of_seq;
     match last.items.first() {
@@ -226,8 +235,8 @@ pub(crate) async fn ai_sdk_resume(
 }
 
 /// The chat, unless there is none; a page asks before its first message is sent.
-async fn known(app: &App, id: &ChatId) -> Result<Option<ChatRef>, Problem> {
-    match app.chat(id).await {
+async fn known(app: &App, caller: &Caller, id: &ChatId) -> Result<Option<ChatRef>, Problem> {
+    match app.chat(caller, id).await {
         Ok(chat) => Ok(Some(chat)),
         Err(problem) if problem.code() == Code::ChatNotFound => Ok(None),
         Err(problem) => Err(problem),
@@ -256,9 +265,10 @@ fn no_content() -> Response<Body> {
 )]
 pub(crate) async fn ai_sdk_stop(
     State(app): State<App>,
+    caller: Caller,
     ChatPath(id): ChatPath,
 ) -> Result<Response<Body>, Problem> {
-    let chat = app.chat(&id).await?;
+    let chat = app.chat(&caller, &id).await?;
     let open = app.read_model().status(&chat).await?.open_turn;
     if let Some(turn) = &open {
         let turn = turn.turn_id.clone();
@@ -290,12 +300,13 @@ pub(crate) async fn ai_sdk_stop(
 )]
 pub(crate) async fn ai_sdk_messages(
     State(app): State<App>,
+    caller: Caller,
     ChatPath(chat): ChatPath,
     params: Params,
 ) -> Result<Response<Body>, Problem> {
     let cursor: Option<Seq> = params.cursor()?;
     let limit = params.limit(LIST_LIMIT_MAX)?;
-    let Some(chat) = known(&app, &chat).await? else {
+    let Some(chat) = known(&app, &caller, &chat).await? else {
         return Ok(answer::json(StatusCode::OK, &json!([])));
     };
     let page = app.read_model().message_records(&chat, cursor, limit).await?;

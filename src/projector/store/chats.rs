@@ -110,6 +110,33 @@ pub(crate) fn chats_before(
     }
 }
 
+/// The chats of an owner, and of a JSON list of ids, if they are given; in no order.
+///
+/// # Errors
+///
+/// [`StoreError`] if SQLite refuses.
+pub(crate) fn chats_of(
+    db: &Connection,
+    owner: Option<&str>,
+    ids: Option<&str>,
+) -> Result<Vec<Seq>, StoreError> {
+    let sql = match (owner, ids) {
+        (Some(_), None) => "SELECT created_seq FROM chat WHERE owner = ?1 AND ?2 IS NULL",
+        (Some(_), Some(_)) => {
+            "SELECT created_seq FROM chat
+             WHERE chat_id IN (SELECT value FROM json_each(?2)) AND owner = ?1"
+        }
+        (None, _) => {
+            "SELECT created_seq FROM chat
+             WHERE chat_id IN (SELECT value FROM json_each(?2)) AND ?1 IS NULL"
+        }
+    };
+    let mut statement = db.prepare_cached(sql)?;
+    let seqs = statement.query_map(params![owner, ids], |row| row.get(0))?;
+    let seqs: Vec<i64> = seqs.collect::<Result<_, _>>()?;
+    Ok(seqs.into_iter().filter_map(Seq::from_i64).collect())
+}
+
 fn walk(mut rows: Rows<'_>, mut take: impl FnMut(Chat) -> bool) -> Result<(), StoreError> {
     while let Some(row) = rows.next()? {
         let chat = decode(row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?)?;

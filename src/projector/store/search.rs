@@ -82,7 +82,8 @@ pub(crate) struct Found {
     pub(crate) snippet: String,
 }
 
-/// The documents before `before` that match, the latest first, at most `limit`.
+/// The documents before `before` that match, the latest first, at most `limit`; only those of a JSON
+/// list of chats, if it is given: what others said is not even counted.
 ///
 /// # Errors
 ///
@@ -90,6 +91,7 @@ pub(crate) struct Found {
 pub(crate) fn found_before(
     db: &Connection,
     query: &str,
+    chats: Option<&str>,
     before: Seq,
     limit: usize,
 ) -> Result<Vec<Found>, StoreError> {
@@ -98,15 +100,21 @@ pub(crate) fn found_before(
                 snippet(document_text, 0, '', '', '…', 24)
          FROM document_text JOIN document AS d ON d.first_seq = document_text.rowid
          WHERE document_text MATCH ?1 AND document_text.rowid < ?2
+           AND (?4 IS NULL OR d.chat IN (SELECT value FROM json_each(?4)))
          ORDER BY document_text.rowid DESC LIMIT ?3",
     )?;
-    let rows = statement.query_map(params![query, before.as_i64(), limit as i64], |row| {
-        let message: String = row.get(2)?;
-        Ok((
-            (Seq::from_i64(row.get(0)?), Seq::from_i64(row.get(1)?), MessageId::try_from(message)),
-            (row.get(3)?, row.get(4)?),
-        ))
-    })?;
+    let rows =
+        statement.query_map(params![query, before.as_i64(), limit as i64, chats], |row| {
+            let message: String = row.get(2)?;
+            Ok((
+                (
+                    Seq::from_i64(row.get(0)?),
+                    Seq::from_i64(row.get(1)?),
+                    MessageId::try_from(message),
+                ),
+                (row.get(3)?, row.get(4)?),
+            ))
+        })?;
     rows.map(|row| match row? {
         ((Some(first_seq), Some(chat), Ok(message)), (role, snippet)) => {
             Ok(Found { first_seq, chat, message, role, snippet })

@@ -7,6 +7,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, Response};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
+use scrollback::auth::Authenticator;
 use scrollback::clock::Clock;
 use scrollback::config::Config;
 use scrollback::http::{App, AppParts, Metrics, router};
@@ -83,6 +84,7 @@ impl Api {
         let log = Log::open(dir.path(), options, &clock).unwrap();
         let projector = Projector::open(dir.path(), &log, &clock).unwrap();
         let mut providers = Providers::build(&config.providers, &|_| None).unwrap();
+        let auth = Arc::new(Authenticator::build(&config.auth).unwrap());
         for (name, provider) in others {
             providers.insert(name, Arc::clone(provider));
         }
@@ -91,6 +93,7 @@ impl Api {
             projector,
             config,
             providers,
+            auth,
             clock: clock.clone(),
             metrics,
         };
@@ -118,6 +121,17 @@ impl Api {
 
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
         self.call(Method::POST, path, body).await
+    }
+
+    /// A call with a token.
+    pub(crate) async fn call_as(
+        &self,
+        token: &str,
+        method: Method,
+        path: &str,
+        body: &Value,
+    ) -> Answer {
+        self.answer(with_token(request(method, path, body), token)).await
     }
 
     /// Gives a chat another title.
@@ -188,6 +202,13 @@ impl Api {
         assert_eq!(head.status, 200, "a stream was granted");
         Stream { headers: head.headers, body, buffer: BytesMut::new() }
     }
+}
+
+/// The same call with a token.
+pub(crate) fn with_token(mut request: Request<Body>, token: &str) -> Request<Body> {
+    let value = format!("Bearer {token}").parse().unwrap();
+    request.headers_mut().insert("authorization", value);
+    request
 }
 
 /// A call with a JSON body; no content type without one.

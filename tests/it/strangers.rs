@@ -1,0 +1,8 @@
+//! Strangers and second persons: what they ask for, and that none of it is theirs.
+//!
+//! `people` is a server with an admin, two users and a secret; `routes` goes through every route
+//! that the server documents, `second_person` through all that could tell one user of another.
+
+mod people;
+mod routes;
+mod second_person;
