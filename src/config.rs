@@ -17,7 +17,7 @@ use scrollback_schema::limits;
 use serde::Deserialize;
 
 use crate::sqlite::Durability;
-pub use auth::{AuthConfig, KeyConfig};
+pub use auth::{Algorithm, AuthConfig, JwtConfig, KeyConfig};
 pub use cors::CorsConfig;
 pub use turns::{Timeouts, TurnConfig};
 
@@ -40,6 +40,8 @@ pub struct Config {
     pub auth: AuthConfig,
     /// Pages of which other origins may call.
     pub cors: CorsConfig,
+    /// How it speaks TLS; it does not unless it is told to.
+    pub tls: Option<TlsConfig>,
     /// How turns are run.
     pub turns: TurnConfig,
     /// Provider tables by name, not looked into.
@@ -57,10 +59,21 @@ impl Default for Config {
             default_provider: None,
             auth: AuthConfig::default(),
             cors: CorsConfig::default(),
+            tls: None,
             turns: TurnConfig::default(),
             providers: BTreeMap::new(),
         }
     }
+}
+
+/// A certificate and its key.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsConfig {
+    /// The file of the certificate and those that vouch for it, in PEM.
+    pub certificate: PathBuf,
+    /// The file of its private key, in PEM.
+    pub key: PathBuf,
 }
 
 /// Why a file is no configuration.
@@ -134,6 +147,7 @@ struct ConfigFile {
     default_provider: Option<String>,
     auth: Option<toml::Value>,
     cors: CorsConfig,
+    tls: Option<TlsConfig>,
     turns: turns::TurnsTable,
     providers: BTreeMap<String, toml::Table>,
 }
@@ -208,6 +222,7 @@ impl Config {
             default_provider: file.default_provider,
             auth: auth.unwrap_or_default(),
             cors: file.cors,
+            tls: file.tls,
             turns,
             providers,
         };

@@ -5,19 +5,29 @@
 //! and what it is refused is `http::gate`'s. No type of this module shows a secret or its hash.
 
 mod api_key;
+mod jwt;
 mod principal;
+mod ticket;
 
 pub use api_key::{ApiKey, KeyHash, KeyHashError};
+pub use jwt::JwtError;
 pub use principal::{Principal, Role};
+pub use ticket::TICKET_MS;
 
 use std::sync::Arc;
 
+use scrollback_schema::{ChatId, Millis};
+
 use crate::config::AuthConfig;
+use jwt::Jwt;
+use ticket::Tickets;
 
 /// What proves who somebody is; without any, everybody who reaches the server is its operator.
 #[derive(Debug, Default)]
 pub struct Authenticator {
     keys: Vec<(KeyHash, Arc<Principal>)>,
+    jwt: Option<Jwt>,
+    tickets: Tickets,
 }
 
 /// Nobody is proven.
@@ -31,34 +41,34 @@ pub enum Unproven {
     Expired,
 }
 
-/// Why credentials cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum CredentialsError {}
-
 impl Authenticator {
-    /// Takes the configured credentials.
+    /// Takes the configured credentials; `secret` is asked for secrets, by name.
     ///
     /// # Errors
     ///
-    /// [`CredentialsError`], every variant.
-    pub fn build(config: &AuthConfig) -> Result<Authenticator, CredentialsError> {
+    /// [`JwtError`], every variant.
+    pub fn build(
+        config: &AuthConfig,
+        secret: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Authenticator, JwtError> {
         let principal = |name: &str, role: &Role| Arc::new(Principal::of_key(name, role.clone()));
         let keys = config.keys.iter();
         let keys = keys.map(|key| (key.hash, principal(&key.name, &key.role))).collect();
-        Ok(Authenticator { keys })
+        let jwt = config.jwt.as_ref().map(|jwt| Jwt::build(jwt, secret)).transpose()?;
+        Ok(Authenticator { keys, jwt, tickets: Tickets::default() })
     }
 
     /// Whether there is nothing that could prove anybody.
     pub fn is_open(&self) -> bool {
-        self.keys.is_empty()
+        self.keys.is_empty() && self.jwt.is_none()
     }
 
-    /// Who sends this token.
+    /// Who sends this token at an instant.
     ///
     /// # Errors
     ///
     /// [`Unproven`].
-    pub fn prove(&self, token: &str) -> Result<Arc<Principal>, Unproven> {
+    pub fn prove(&self, token: &str, now: Millis) -> Result<Arc<Principal>, Unproven> {
         let hash = KeyHash::of(token);
         // All of them are compared, in the same time whichever it is.
         let mut found = None;
@@ -67,6 +77,36 @@ impl Authenticator {
                 found = Some(principal);
             }
         }
-        found.cloned().ok_or(Unproven::Unknown)
+        match (found, &self.jwt) {
+            (Some(principal), _) => Ok(Arc::clone(principal)),
+            (None, Some(jwt)) => jwt.prove(token, now).map(Arc::new),
+            (None, None) => Err(Unproven::Unknown),
+        }
+    }
+
+    /// A ticket for the stream of a chat, or of all chats, and until when it opens it.
+    pub fn issue_ticket(
+        &self,
+        principal: &Principal,
+        chat: Option<&ChatId>,
+        now: Millis,
+    ) -> (String, Millis) {
+        let until = now.plus_ms(TICKET_MS);
+        let until = principal.expires_at().map_or(until, |at| at.min(until));
+        (self.tickets.issue(principal, chat, until), until)
+    }
+
+    /// Who sends a ticket for a stream.
+    ///
+    /// # Errors
+    ///
+    /// [`Unproven`], also if it is one for another stream.
+    pub fn prove_ticket(
+        &self,
+        ticket: &str,
+        chat: Option<&ChatId>,
+        now: Millis,
+    ) -> Result<Arc<Principal>, Unproven> {
+        self.tickets.prove(ticket, chat, now).map(Arc::new)
     }
 }

@@ -22,6 +22,7 @@ mod replay;
 mod serve;
 mod stream;
 mod tail;
+mod token;
 mod verify;
 
 use std::io::IsTerminal;
@@ -97,6 +98,7 @@ enum Command {
     Backup(backup::Backup),
     Tail(tail::Tail),
     Replay(replay::Replay),
+    Token(token::Token),
 }
 
 /// Runs the program: parses its arguments, runs the command, and says how it ended.
@@ -133,6 +135,7 @@ fn run(cli: &Cli, out: &mut Out) -> anyhow::Result<Exit> {
         Command::Backup(args) => backup::run(data, args, out),
         Command::Tail(args) => tail::run(args, out),
         Command::Replay(args) => replay::run(data, args, out),
+        Command::Token(args) => token::run(args, out),
     }
 }
 

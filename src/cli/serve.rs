@@ -15,7 +15,7 @@ use super::provider_flags;
 use crate::auth::Authenticator;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::http::{self, App, AppParts, Listener, Metrics};
+use crate::http::{self, App, AppParts, Listener, Metrics, Tls};
 use crate::log::{Log, LogOptions};
 use crate::projector::Projector;
 use crate::provider::Providers;
@@ -99,6 +99,8 @@ pub(super) fn run(data: &Path, args: &Serve) -> anyhow::Result<Exit> {
         _ => data.to_owned(),
     };
     let addr = args.listen.or(config.listen).unwrap_or(LISTEN_DEFAULT);
+    check_open(&config, addr)?;
+    let tls = config.tls.as_ref().map(Tls::load).transpose()?;
     let options = LogOptions {
         durability: config.durability,
         accept_lost_tail: args.accept_lost_tail,
@@ -106,12 +108,12 @@ pub(super) fn run(data: &Path, args: &Serve) -> anyhow::Result<Exit> {
     };
     runtime()?.block_on(async {
         let server = Server::open(&dir, config, options).await?;
-        let listener = http::bind(addr)?;
+        let listener = http::bind(addr)?.with_tls(tls);
         server.announce(&listener)?;
         let (stop, stopped) = (server.app.clone(), stopped()?);
-        let addr = listener.addr();
-        say(&format!("listening on http://{addr}"));
-        say(&format!("chat page      http://{addr}/\ninspector page http://{addr}/inspector"));
+        let at = format!("{}://{}", listener.scheme(), listener.addr());
+        say(&format!("listening on {at}"));
+        say(&format!("chat page      {at}/\ninspector page {at}/inspector"));
         tokio::spawn(async move {
             stopped.await;
             stop.stop();
@@ -119,6 +121,19 @@ pub(super) fn run(data: &Path, args: &Serve) -> anyhow::Result<Exit> {
         server.serve(listener).await;
         Ok(Exit::Ok)
     })
+}
+
+/// Without credentials everybody who reaches the server is its operator: nobody but this machine
+/// may.
+pub(super) fn check_open(config: &Config, addr: SocketAddr) -> anyhow::Result<()> {
+    if config.auth.is_empty() && !addr.ip().is_loopback() {
+        anyhow::bail!(
+            "no credentials are configured, and {addr} can be reached from other machines; make a \
+             key with `scrollback token` and put what it prints into --config FILE, or listen on \
+             127.0.0.1"
+        );
+    }
+    Ok(())
 }
 
 /// The runtime of a server: handlers and streams; whatever blocks has threads of its own.
@@ -160,7 +175,7 @@ impl Server {
         mut options: LogOptions,
     ) -> anyhow::Result<Server> {
         let providers = Providers::build(&config.providers, &secret)?;
-        let auth = Arc::new(Authenticator::build(&config.auth)?);
+        let auth = Arc::new(Authenticator::build(&config.auth, &secret)?);
         let (clock, metrics, dir) = (Clock::System, Arc::new(Metrics::new()), dir.to_owned());
         options.observer = Some(Arc::clone(&metrics) as _);
         let drain = config.drain;
@@ -205,7 +220,9 @@ impl Server {
 
     /// Tells who is refused by the lock where this server listens.
     pub(super) fn announce(&self, listener: &Listener) -> anyhow::Result<()> {
-        self.log.announce(&listener.addr().to_string()).context("cannot write the lock file")
+        self.log
+            .announce(&format!("{}://{}", listener.scheme(), listener.addr()))
+            .context("cannot write the lock file")
     }
 
     /// Serves until the app is stopped, then closes turns, the views and the log in order.

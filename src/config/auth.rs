@@ -13,6 +13,8 @@ use crate::log::Owner;
 pub struct AuthConfig {
     /// API keys, by their hashes.
     pub keys: Vec<KeyConfig>,
+    /// Tokens that an application signs for its users.
+    pub jwt: Option<JwtConfig>,
 }
 
 /// An API key.
@@ -26,10 +28,81 @@ pub struct KeyConfig {
     pub role: Role,
 }
 
+/// JSON Web Tokens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JwtConfig {
+    /// How they are signed; what a token says of it is not asked.
+    pub algorithm: Algorithm,
+    /// The variable of the environment that holds the secret of HS256.
+    pub secret_env: Option<String>,
+    /// The file with the public key of the others, in PEM.
+    pub public_key_file: Option<String>,
+    /// What `iss` has to be.
+    pub issuer: Option<String>,
+    /// What `aud` has to be or hold.
+    pub audience: Option<String>,
+    /// The claim that makes an admin, if it is `true`; none does unless it is named.
+    pub admin_claim: Option<String>,
+}
+
+/// How tokens are signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Algorithm {
+    /// HMAC with SHA-256.
+    Hs256,
+    /// RSA with SHA-256.
+    Rs256,
+    /// ECDSA on P-256 with SHA-256.
+    Es256,
+    /// Ed25519.
+    EdDsa,
+}
+
+impl Algorithm {
+    const ALL: [Algorithm; 4] =
+        [Algorithm::Hs256, Algorithm::Rs256, Algorithm::Es256, Algorithm::EdDsa];
+
+    /// Its name in a token.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Algorithm::Hs256 => "HS256",
+            Algorithm::Rs256 => "RS256",
+            Algorithm::Es256 => "ES256",
+            Algorithm::EdDsa => "EdDSA",
+        }
+    }
+}
+
+impl JwtConfig {
+    fn read(mut table: Keys) -> Result<JwtConfig, String> {
+        let name = table.needed("algorithm")?;
+        let found = Algorithm::ALL.into_iter().find(|algorithm| algorithm.name() == name);
+        let Some(algorithm) = found else {
+            let known = Algorithm::ALL.map(Algorithm::name).join(", ");
+            return Err(format!("auth.jwt: algorithm is one of {known}"));
+        };
+        let config = JwtConfig {
+            algorithm,
+            secret_env: table.text("secret_env")?,
+            public_key_file: table.text("public_key_file")?,
+            issuer: table.text("issuer")?,
+            audience: table.text("audience")?,
+            admin_claim: table.text("admin_claim")?,
+        };
+        table.end()?;
+        let is_hmac = algorithm == Algorithm::Hs256;
+        match (is_hmac, &config.secret_env, &config.public_key_file) {
+            (true, Some(_), None) | (false, None, Some(_)) => Ok(config),
+            (true, ..) => Err("auth.jwt: HS256 takes secret_env and no public key".to_owned()),
+            (false, ..) => Err(format!("auth.jwt: {name} takes public_key_file and no secret")),
+        }
+    }
+}
+
 impl AuthConfig {
     /// Whether nothing could prove anybody.
     pub fn is_empty(&self) -> bool {
-        self.keys.is_empty()
+        self.keys.is_empty() && self.jwt.is_none()
     }
 
     /// Reads the table; what is wrong is told by a sentence that names the key.
@@ -43,6 +116,9 @@ impl AuthConfig {
                 return Err(format!("auth.keys has the name \"{}\" twice", key.name));
             }
             config.keys.push(key);
+        }
+        if let Some(jwt) = table.table.remove("jwt") {
+            config.jwt = Some(JwtConfig::read(Keys::of("auth.jwt", jwt)?)?);
         }
         table.end()?;
         Ok(config)
@@ -146,6 +222,9 @@ mod tests {
         let cases = [
             ("auth = 'sbk_secret'".to_owned(), "auth is no table"),
             ("[auth]\nkeys = 'sbk_secret'".to_owned(), "keys is no list"),
+            ("[auth.jwt]\nalgorithm = 'none'".to_owned(), "one of HS256, RS256, ES256, EdDSA"),
+            ("[auth.jwt]\nalgorithm = 'RS256'\nsecret_env = 'S'".to_owned(), "no secret"),
+            ("[auth.jwt]\nalgorithm = 'HS256'".to_owned(), "takes secret_env"),
             ("[auth]\nsecret = 'sbk_secret'".to_owned(), "auth has an unknown key secret"),
             (key(""), "hash is missing"),
             (key("hash = 'sbk_secret'"), "64 hexadecimal digits"),

@@ -59,7 +59,7 @@ where
 {
     let (parts, body) = request.into_parts();
     let answered = async {
-        let caller = gate::caller(&app, &parts.method, &parts.uri, &parts.headers)?;
+        let caller = gate::caller(&app, &parts.method, &parts.headers, None)?;
         app.admit_to(&caller, &chat).await?;
         let (method, uri, headers) = (&parts.method, &parts.uri, &parts.headers);
         let key = IdempotencyKey::of(method, uri, headers, Some(&caller))?;

@@ -11,7 +11,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 use axum::extract::{FromRequestParts, MatchedPath, RawPathParams, Request, State};
 use axum::http::header::{AUTHORIZATION, HOST, ORIGIN};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method, Uri};
+use axum::http::{HeaderMap, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use lru::LruCache;
@@ -19,6 +19,8 @@ use scrollback_schema::{ChatId, ChatRef, Event, Seq};
 
 use super::App;
 use super::error::{Code, Problem};
+use super::openapi;
+use super::request::Params;
 use crate::auth::{Principal, Unproven};
 use crate::log::{Log, Owner, PageLimits, ReadError, Scope};
 
@@ -78,6 +80,7 @@ fn access(route: &str) -> Access {
         "/api/chat/{chat}/stream" | "/api/chat/{chat}/messages" => Access::Known,
         "/v1/chats"
         | "/v1/stream"
+        | "/v1/tickets"
         | "/v1/turns"
         | "/v1/providers"
         | "/v1/schedules"
@@ -102,7 +105,11 @@ pub(super) async fn gate(State(app): State<App>, request: Request, next: Next) -
 async fn admit(app: &App, parts: &mut Parts) -> Result<(), Problem> {
     let route = parts.extensions.get::<MatchedPath>().cloned();
     let access = route.as_ref().map_or(Access::Operators, |route| access(route.as_str()));
-    let caller = match caller(app, &parts.method, &parts.uri, &parts.headers) {
+    let ticket = match &route {
+        Some(route) => ticket(route.as_str(), parts, app).await?,
+        None => None,
+    };
+    let caller = match caller(app, &parts.method, &parts.headers, ticket) {
         Ok(caller) => caller,
         Err(_) if access == Access::Anybody => return Ok(()),
         Err(problem) => return Err(problem),
@@ -110,11 +117,8 @@ async fn admit(app: &App, parts: &mut Parts) -> Result<(), Problem> {
     match access {
         Access::Anybody | Access::Known => {}
         Access::OfChat => {
-            let params = RawPathParams::from_request_parts(parts, app).await;
-            let params = params.map_err(|_| bad_path())?;
-            let chat = params.iter().find(|(name, _)| *name == "chat").map(|(_, text)| text);
             // What is no id is the handler's to name.
-            if let Some(Ok(chat)) = chat.map(ChatId::parse) {
+            if let Some(chat) = chat_of_path(parts, app).await? {
                 app.admit_to(&caller, &chat).await?;
             }
         }
@@ -125,24 +129,53 @@ async fn admit(app: &App, parts: &mut Parts) -> Result<(), Problem> {
     Ok(())
 }
 
-fn bad_path() -> Problem {
-    Problem::new(Code::BadId, "the path is not valid UTF-8")
+/// The chat that the path names, if that is an id.
+async fn chat_of_path(parts: &mut Parts, app: &App) -> Result<Option<ChatId>, Problem> {
+    let params = RawPathParams::from_request_parts(parts, app)
+        .await
+        .map_err(|_| Problem::new(Code::BadId, "the path is not valid UTF-8"))?;
+    let chat = params.iter().find(|(name, _)| *name == "chat").map(|(_, text)| text);
+    Ok(chat.and_then(|text| ChatId::parse(text).ok()))
+}
+
+/// A ticket, and the chat whose stream it is to open.
+pub(super) struct TicketFor {
+    ticket: String,
+    chat: Option<ChatId>,
+}
+
+/// The ticket of a call of a stream, of which an address is all that some clients can send.
+async fn ticket(route: &str, parts: &mut Parts, app: &App) -> Result<Option<TicketFor>, Problem> {
+    if !openapi::TICKET_ROUTES.contains(&route) || parts.method != Method::GET {
+        return Ok(None);
+    }
+    let Some(ticket) = Params::of(&parts.uri)?.text("ticket").map(str::to_owned) else {
+        return Ok(None);
+    };
+    let chat = chat_of_path(parts, app).await?;
+    // A path that names no chat is not the stream of all of them.
+    let is_whole = route.contains("{chat}") == chat.is_some();
+    Ok(is_whole.then_some(TicketFor { ticket, chat }))
 }
 
 /// Who sends a request, by its head.
 pub(super) fn caller(
     app: &App,
     method: &Method,
-    _uri: &Uri,
     headers: &HeaderMap,
+    ticket: Option<TicketFor>,
 ) -> Result<Caller, Problem> {
     if app.auth().is_open() {
         from_this_machine(app, method, headers)?;
         return Ok(Caller(Arc::clone(&ANYBODY)));
     }
-    let principal = match bearer(headers) {
-        Some(token) => app.auth().prove(token),
-        None => return Err(unauthenticated(NO_TOKEN)),
+    let now = app.clock().now();
+    let principal = match (bearer(headers), ticket) {
+        (Some(token), _) => app.auth().prove(token, now),
+        (None, Some(TicketFor { ticket, chat })) => {
+            app.auth().prove_ticket(&ticket, chat.as_ref(), now)
+        }
+        (None, None) => return Err(unauthenticated(NO_TOKEN)),
     };
     let principal = principal.map_err(|error| unauthenticated(unproven(error)))?;
     Ok(Caller(principal))

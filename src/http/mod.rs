@@ -14,9 +14,11 @@ mod answer;
 mod append;
 mod body;
 mod chats;
+mod cors;
 mod delete;
 mod error;
 mod events;
+mod expiry;
 mod fork;
 mod gate;
 mod health;
@@ -39,7 +41,9 @@ mod sse;
 mod status;
 mod stream;
 mod takeover;
+mod tickets;
 mod timeline;
+mod tls;
 mod turns;
 
 use std::sync::Arc;
@@ -54,6 +58,7 @@ use utoipa_axum::routes;
 pub use error::{Code, Problem};
 pub use metrics::Metrics;
 pub use serve::{BindError, Listener, bind, serve};
+pub use tls::{Tls, TlsError};
 
 use crate::auth::Authenticator;
 use crate::clock::Clock;
@@ -206,13 +211,16 @@ impl App {
 pub fn router(app: App) -> Router {
     let (router, api) = routes().split_for_parts();
     let openapi = openapi::text(&api);
-    router
+    let router = router
         .route_layer(axum::middleware::from_fn_with_state(app.clone(), gate::gate))
         .route("/openapi.json", axum::routing::get(async move || openapi::answer(&openapi)))
         .merge(pages::routes())
         .fallback(async move |uri: Uri| no_route(&uri))
-        .method_not_allowed_fallback(no_method)
-        .with_state(app)
+        .method_not_allowed_fallback(no_method);
+    match app.config().cors.layer() {
+        Some(cors) => router.layer(cors).with_state(app),
+        None => router.with_state(app),
+    }
 }
 
 /// The routes that the OpenAPI document lists, each with its description.
@@ -227,6 +235,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(messages::get_message))
         .routes(routes!(stream::stream_chat))
         .routes(routes!(stream::stream_all))
+        .routes(routes!(tickets::create_ticket))
         .routes(routes!(status::get_status))
         .routes(routes!(status::list_queue, queue::queue_message, queue::clear_queue))
         .routes(routes!(queue::edit_queued, queue::remove_queued))

@@ -23,6 +23,10 @@ const SCHEMAS: &str = include_str!("openapi_schemas.json");
 /// Methods that a path item can have.
 const METHODS: [&str; 4] = ["get", "post", "patch", "delete"];
 
+/// Routes whose caller may prove itself by a ticket in the address.
+pub(crate) const TICKET_ROUTES: [&str; 3] =
+    ["/v1/stream", "/v1/chats/{chat}/stream", "/api/chat/{chat}/stream"];
+
 /// Parameters that only some operations take, and the one that every writing one takes.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
@@ -35,7 +39,8 @@ pub(crate) fn text(routes: &OpenApi) -> Bytes {
         "version": env!("CARGO_PKG_VERSION"),
         "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" },
     });
-    document["components"] = json!({ "schemas": schemas() });
+    document["components"] = json!({ "schemas": schemas(), "securitySchemes": schemes() });
+    document["security"] = json!([{ "token": [] }]);
     let paths = document["paths"].as_object_mut().expect("a document has paths");
     paths.insert("/openapi.json".to_owned(), json!({ "get": own_operation() }));
     for (path, item) in paths {
@@ -53,9 +58,27 @@ pub(crate) fn answer(text: &Bytes) -> Response<Body> {
     answer::json_text(StatusCode::OK, text.clone())
 }
 
+/// How a caller proves itself, where the server has credentials; without them it does not have to.
+fn schemes() -> Value {
+    json!({
+        "token": {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "An API key, or a JSON Web Token of the application",
+        },
+        "ticket": {
+            "type": "apiKey",
+            "in": "query",
+            "name": "ticket",
+            "description": "For one stream and one minute, from POST /v1/tickets",
+        },
+    })
+}
+
 fn own_operation() -> Value {
     json!({
         "operationId": "openapi",
+        "security": [],
         "summary": "Serves this document",
         "responses": {
             "200": {
@@ -82,6 +105,11 @@ fn complete(path: &str, method: &str, operation: &mut Map<String, Value>) {
         Some(Value::Array(parameters)) => parameters,
         _ => Vec::new(),
     };
+    if TICKET_ROUTES.contains(&path) {
+        operation.insert("security".to_owned(), json!([{ "token": [] }, { "ticket": [] }]));
+    } else if ["healthz", "readyz"].contains(&&*id) {
+        operation.insert("security".to_owned(), json!([]));
+    }
     let id_schema = json!({ "$ref": "#/components/schemas/Id" });
     for name in ["chat", "message", "turn", "queued", "request", "schedule"] {
         if path.contains(&format!("{{{name}}}")) {
@@ -161,7 +189,7 @@ fn tell_presence(body: &mut Value) {
 fn takes_key(path: &str, method: &str, id: &str) -> bool {
     path.starts_with("/v1/")
         && method != "get"
-        && !["take_lease", "rebuild_projection"].contains(&id)
+        && !["take_lease", "rebuild_projection", "create_ticket"].contains(&id)
 }
 
 /// The problems of an operation, by status.
@@ -175,8 +203,12 @@ fn problems(
     use Code::*;
     let mut codes = Vec::new();
     let has = |name: &str| parameters.iter().any(|parameter| parameter["name"] == name);
-    if !path.starts_with("/v1/") && !path.starts_with("/api/") {
+    if ["healthz", "readyz", "openapi"].contains(&id) {
         return BTreeMap::new();
+    }
+    codes.extend([Unauthenticated, Forbidden]);
+    if id == "metrics" {
+        return by_status(codes);
     }
     codes.extend([ReadFailed, Internal]);
     let is_of_a_chat = path.starts_with("/v1/chats/{") || path.starts_with("/api/chat/{");
@@ -201,10 +233,16 @@ fn problems(
     }
     match method {
         _ if id == "rebuild_projection" => codes.push(ShuttingDown),
+        _ if id == "create_ticket" => codes.extend([ChatNotFound, ChatDeleted]),
         "get" => codes.extend([LogDamaged, ViewFailed, ViewUnavailable]),
         _ => codes.extend([EventTooLarge, ShuttingDown, LogStopped, OutcomeUnknown, StorageFailed]),
     }
     codes.extend(problems_of(id));
+    by_status(codes)
+}
+
+/// The names of the codes, by status.
+fn by_status(codes: Vec<Code>) -> BTreeMap<u16, Vec<String>> {
     let mut by_status: BTreeMap<u16, Vec<String>> = BTreeMap::new();
     for code in codes {
         let named = by_status.entry(code.status()).or_default();

@@ -18,8 +18,10 @@ use tokio::time::{Interval, MissedTickBehavior};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::App;
+use super::expiry::Expiry;
 use super::metrics::Reader;
 use super::sse::{self, Chunk, Gather};
+use crate::auth::Principal;
 use crate::log::{Page, PageLimits, ReadError, Scope, Section, Subscription};
 
 /// What one reader takes at a time: large enough that a page costs little more than its events,
@@ -52,6 +54,7 @@ pub(crate) struct Feed {
     wakes: Subscription,
     beat: Interval,
     stopping: Pin<Box<WaitForCancellationFutureOwned>>,
+    expiry: Expiry,
     /// A page that is being read while the one before it is sent, and up to where it asks.
     ahead: Option<(Seq, BoxFuture<'static, Result<Page, ReadError>>)>,
     state: State,
@@ -83,8 +86,16 @@ enum State {
 }
 
 impl Feed {
-    /// A reader of `scope` that has everything up to `after`; `opening` is what it gets first.
-    pub(crate) fn new(app: &App, scope: Scope, after: Seq, until: Until, opening: Vec<u8>) -> Feed {
+    /// A reader of `scope` that has everything up to `after`; `opening` is what it gets first. That
+    /// it may see the scope was asked before; it ends when the reader stops being known.
+    pub(crate) fn new(
+        app: &App,
+        reader: &Principal,
+        scope: Scope,
+        after: Seq,
+        until: Until,
+        opening: Vec<u8>,
+    ) -> Feed {
         let mut beat = tokio::time::interval(BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         beat.reset();
@@ -97,6 +108,7 @@ impl Feed {
             opening,
             beat,
             stopping: Box::pin(app.stopping()),
+            expiry: Expiry::of(app, reader),
             ahead: None,
             state: State::Reads,
             owes_caught_up: true,
@@ -123,6 +135,7 @@ impl Feed {
                     tokio::select! {
                         biased;
                         () = &mut self.stopping => self.end(&mut out, "shutdown"),
+                        () = self.expiry.passed() => self.end(&mut out, "unauthorized"),
                         () = self.wakes.changed() => self.state = State::Reads,
                         _ = self.beat.tick() => self.beat(&mut out),
                     }
@@ -146,6 +159,8 @@ impl Feed {
     fn check_signals(&mut self, out: &mut Gather) {
         if self.stopping.as_mut().now_or_never().is_some() {
             self.end(out, "shutdown");
+        } else if self.expiry.has_passed() {
+            self.end(out, "unauthorized");
         } else if self.beat.tick().now_or_never().is_some() {
             sse::push_heartbeat(out.buffer());
         }

@@ -169,7 +169,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Params {
 }
 
 impl Params {
-    fn of(uri: &Uri) -> Result<Params, Problem> {
+    /// Reads the query of an address.
+    pub(crate) fn of(uri: &Uri) -> Result<Params, Problem> {
         if uri.query().is_none_or(str::is_empty) {
             return Ok(Params::default());
         }

@@ -13,11 +13,12 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use axum::http::header::ORIGIN;
 use axum::http::{Method, Request, Response};
 use axum::routing::future::RouteFuture;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper_util::rt::TokioTimer;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -26,6 +27,7 @@ use tower::Service as _;
 use super::App;
 use super::append;
 use super::takeover::{Socket, Takeover};
+use super::tls::Tls;
 use crate::fault::Subject;
 
 /// Connections that wait to be accepted: with 128, hundreds that connect at once wait a second.
@@ -68,12 +70,24 @@ pub enum BindError {
 pub struct Listener {
     inner: TcpListener,
     addr: SocketAddr,
+    tls: Option<Tls>,
 }
 
 impl Listener {
     /// The address, with the port that the system chose if it was asked to.
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// The same, over TLS if there is some.
+    #[must_use]
+    pub fn with_tls(self, tls: Option<Tls>) -> Listener {
+        Listener { tls, ..self }
+    }
+
+    /// What its addresses begin with.
+    pub fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
     }
 }
 
@@ -99,7 +113,7 @@ pub fn bind(addr: SocketAddr) -> Result<Listener, BindError> {
         socket.listen(BACKLOG)?;
         let inner = TcpListener::from_std(socket.into())?;
         let addr = inner.local_addr()?;
-        Ok(Listener { inner, addr })
+        Ok(Listener { inner, addr, tls: None })
     };
     listen().map_err(|source| match source.kind() {
         io::ErrorKind::AddrInUse => BindError::InUse { addr },
@@ -129,7 +143,8 @@ pub async fn serve(listener: Listener, app: App, drain: Duration) {
                 if std::mem::take(&mut is_refused) {
                     app.log().faults().clear(Subject::Sockets);
                 }
-                tasks.spawn(connection(socket, app.clone(), router.clone(), cut.clone()));
+                let tls = listener.tls.clone();
+                tasks.spawn(connection(socket, tls, app.clone(), router.clone(), cut.clone()));
             }
             // A connection that broke before it was accepted is its client's business.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
@@ -152,10 +167,18 @@ pub async fn serve(listener: Listener, app: App, drain: Duration) {
 }
 
 /// Runs one connection to its end.
-async fn connection(socket: TcpStream, app: App, router: Router, cut: CancellationToken) {
+async fn connection(
+    socket: TcpStream,
+    tls: Option<Tls>,
+    app: App,
+    router: Router,
+    cut: CancellationToken,
+) {
     let _ = socket.set_nodelay(true);
     let run = async {
-        if let Some(stream) = requests(socket, &app, router).await {
+        if let Some(tls) = tls {
+            encrypted(socket, &tls, &app, router).await;
+        } else if let Some(stream) = requests(socket, &app, router).await {
             stream.run().await;
         }
     };
@@ -166,16 +189,36 @@ async fn connection(socket: TcpStream, app: App, router: Router, cut: Cancellati
     }
 }
 
-/// Answers requests until the client goes, or until one of them becomes a stream.
-async fn requests(socket: TcpStream, app: &App, router: Router) -> Option<super::takeover::Stream> {
-    let takeover = Takeover::default();
-    let service = Service { app: app.clone(), router, takeover: takeover.clone() };
+/// Answers requests over TLS until the client goes; streams too are answers there.
+async fn encrypted(socket: TcpStream, tls: &Tls, app: &App, router: Router) {
+    // Who does not greet in time, or not in TLS, is let go.
+    let greeted = tokio::time::timeout(HEAD_TIMEOUT, tls.accept(socket)).await;
+    let Ok(Ok(socket)) = greeted else { return };
+    let service = Service { app: app.clone(), router, takeover: None };
+    let mut conn = pin!(builder().serve_connection(TokioIo::new(socket), service));
+    tokio::select! {
+        biased;
+        _ = conn.as_mut() => return,
+        () = app.stopping() => conn.as_mut().graceful_shutdown(),
+    }
+    // A connection that breaks is the client's business.
+    let _ = conn.await;
+}
+
+fn builder() -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(BUFFER_BYTES_MAX);
-    let mut conn = builder.serve_connection(Socket::new(socket, takeover.clone()), service);
+    builder
+}
+
+/// Answers requests until the client goes, or until one of them becomes a stream.
+async fn requests(socket: TcpStream, app: &App, router: Router) -> Option<super::takeover::Stream> {
+    let takeover = Takeover::default();
+    let service = Service { app: app.clone(), router, takeover: Some(takeover.clone()) };
+    let mut conn = builder().serve_connection(Socket::new(socket, takeover.clone()), service);
     let (mut stopping, mut is_told) = (pin!(app.stopping()), false);
     let is_over = std::future::poll_fn(|cx| {
         if !is_told && stopping.as_mut().poll(cx).is_ready() {
@@ -202,7 +245,8 @@ async fn requests(socket: TcpStream, app: &App, router: Router) -> Option<super:
 struct Service {
     app: App,
     router: Router,
-    takeover: Takeover,
+    /// Where streams are left, where a socket can be taken back.
+    takeover: Option<Takeover>,
 }
 
 impl hyper::service::Service<Request<Incoming>> for Service {
@@ -212,10 +256,15 @@ impl hyper::service::Service<Request<Incoming>> for Service {
 
     fn call(&self, mut request: Request<Incoming>) -> Answer {
         let version = request.version();
-        if request.method() == Method::GET {
-            request.extensions_mut().insert(self.takeover.clone());
+        if let Some(takeover) = &self.takeover
+            && request.method() == Method::GET
+        {
+            request.extensions_mut().insert(takeover.clone());
         }
-        let inner = match append::target(request.method(), request.uri()) {
+        // A page of another origin has to hear from the router that it may.
+        let is_of_a_page = request.headers().contains_key(ORIGIN);
+        let target = append::target(request.method(), request.uri());
+        let inner = match target.filter(|_| !is_of_a_page) {
             Some(chat) => {
                 Inner::Append(Box::pin(append::append_directly(self.app.clone(), chat, request)))
             }
@@ -229,7 +278,7 @@ impl hyper::service::Service<Request<Incoming>> for Service {
 struct Answer {
     inner: Inner,
     version: axum::http::Version,
-    takeover: Takeover,
+    takeover: Option<Takeover>,
 }
 
 /// Who makes the answer.
@@ -250,7 +299,8 @@ impl Future for Answer {
                 response
             }
         };
-        match this.takeover.grant(response, this.version) {
+        let Some(takeover) = &this.takeover else { return Poll::Ready(Ok(response)) };
+        match takeover.grant(response, this.version) {
             Some(response) => Poll::Ready(Ok(response)),
             None => Poll::Pending,
         }

@@ -19,7 +19,7 @@ use super::replay::{Feed, Until};
 use super::request::{ChatPath, Params, parse_cursor};
 use super::sse;
 use super::takeover::Takeover;
-use crate::log::Scope;
+use crate::log::{Scope, Subscription};
 use crate::read_model::{ChatFilter, ChatsQuery};
 
 /// Where a reader is, as it says itself.
@@ -70,6 +70,8 @@ impl Place {
         ("until" = Option<String>, Query,
             description = "`idle` ends the stream after the open turn, or at once if there is \
                            none"),
+        ("ticket" = Option<String>, Query,
+            description = "In place of a token, for clients that cannot send headers"),
         ("log_id" = Option<String>, Query,
             description = "The log that the cursor belongs to; another one is answered by \
                            `resync`"),
@@ -113,7 +115,7 @@ pub(crate) async fn stream_chat(
         true => until_idle_of(&app, &chat).await?,
         false => Until::Forever,
     };
-    let feed = Feed::new(&app, Scope::Chat(chat.created), place.after, until, opening);
+    let feed = Feed::new(&app, &caller, Scope::Chat(chat.created), place.after, until, opening);
     Ok(respond(feed, takeover))
 }
 
@@ -132,6 +134,8 @@ pub(crate) async fn stream_chat(
             description = "The last id that was received; wins over after_seq"),
         ("chats" = Option<String>, Query,
             description = "Ids of chats, separated by commas; all by default"),
+        ("ticket" = Option<String>, Query,
+            description = "In place of a token, for clients that cannot send headers"),
         ("log_id" = Option<String>, Query,
             description = "The log that the cursor belongs to; another one is answered by \
                            `resync`"),
@@ -152,7 +156,7 @@ pub(crate) async fn stream_all(
     takeover: Option<Extension<Takeover>>,
 ) -> Result<Response<Body>, Problem> {
     let mut place = Place::of(&app, &headers, &params)?;
-    let scope = scope(&app, &caller, params.text("chats")).await?;
+    let (scope, held) = scope(&app, &caller, params.text("chats")).await?;
     if method == Method::HEAD {
         return Ok(head_only());
     }
@@ -162,20 +166,36 @@ pub(crate) async fn stream_all(
         sse::push_resync(&mut opening, reason, app.log().head());
         place.after = push_list_snapshot(&app, &caller, &mut opening).await?;
     }
-    Ok(respond(Feed::new(&app, scope, place.after, Until::Forever, opening), takeover))
+    let feed = Feed::new(&app, &caller, scope, place.after, Until::Forever, opening);
+    drop(held);
+    Ok(respond(feed, takeover))
 }
 
+/// A scope, and what keeps it followed until its reader does.
+type Followed = (Scope, Option<Subscription>);
+
 /// All chats that a caller may see.
-async fn followed(app: &App, caller: &Caller) -> Result<Scope, Problem> {
+async fn followed(app: &App, caller: &Caller) -> Result<Followed, Problem> {
     if caller.sees_all() {
-        return Ok(Scope::All);
+        return Ok((Scope::All, None));
     }
-    let (found, _) = app.read_model().chats_of(ChatFilter::of(caller)).await?;
-    Ok(Scope::Chats(Arc::from(found)))
+    let filter = ChatFilter::of(caller);
+    let (Some(owner), None) = (caller.owner(), caller.chats()) else {
+        // Limited to a few chats, which it named itself.
+        let found = app.read_model().chats_of(filter).await?;
+        return Ok((Scope::Chats(Arc::from(found)), None));
+    };
+    let scope = Scope::Owner(owner.clone());
+    // Followed before it is asked which chats there are, so that none is made in between.
+    let held = app.log().subscribe(&scope);
+    if !app.log().knows_chats_of(owner) {
+        app.log().learn_chats_of(owner, &app.read_model().chats_of(filter).await?);
+    }
+    Ok((scope, Some(held)))
 }
 
 /// The chats that a combined feed shows; what is unknown is left out without a word.
-async fn scope(app: &App, caller: &Caller, chats: Option<&str>) -> Result<Scope, Problem> {
+async fn scope(app: &App, caller: &Caller, chats: Option<&str>) -> Result<Followed, Problem> {
     let Some(names) = chats else { return followed(app, caller).await };
     let names: Vec<&str> = names.split(',').collect();
     if names.len() > FEED_CHATS_MAX {
@@ -194,7 +214,7 @@ async fn scope(app: &App, caller: &Caller, chats: Option<&str>) -> Result<Scope,
     }
     found.sort_unstable();
     found.dedup();
-    Ok(Scope::Chats(Arc::from(found)))
+    Ok((Scope::Chats(Arc::from(found)), None))
 }
 
 /// The state of a chat, from which its events go on.

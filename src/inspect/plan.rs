@@ -125,7 +125,7 @@ impl Wanted {
     ) -> Result<Option<Vec<Seq>>, PlanError> {
         let chat = match stretch.scope {
             Scope::Chat(chat) => Some(chat),
-            Scope::All | Scope::Chats(_) => None,
+            Scope::All | Scope::Chats(_) | Scope::Owner(_) => None,
         };
         let found = match (&self.turn, &self.message) {
             (Some(turn), _) => log.find_turns(turn, chat)?,

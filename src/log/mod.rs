@@ -8,6 +8,7 @@ mod append;
 mod chats;
 mod checkpoint;
 mod erase;
+mod followed;
 mod frames;
 mod lease;
 #[cfg(test)]
@@ -377,6 +378,11 @@ impl Log {
         until: Seq,
         limits: PageLimits,
     ) -> Result<Page, ReadError> {
+        let scope = match scope {
+            // Asked after `until` was the head: every chat up to there is among them.
+            Scope::Owner(owner) => &Scope::Chats(self.shared.recent.chats_of(owner)),
+            scope => scope,
+        };
         let lock = || self.shared.names.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let mut names = lock().pop().unwrap_or_default();
         let db = self.shared.readers.get()?;
@@ -392,7 +398,19 @@ impl Log {
             Scope::All => Subscription::to_head(self.watch_head()),
             Scope::Chat(chat) => Subscription::to_chats(self.clone(), Arc::new([*chat])),
             Scope::Chats(chats) => Subscription::to_chats(self.clone(), Arc::clone(chats)),
+            Scope::Owner(owner) => Subscription::to_owner(self.clone(), owner.clone()),
         }
+    }
+
+    /// Whether all chats of an owner that is followed are known.
+    pub fn knows_chats_of(&self, owner: &Owner) -> bool {
+        self.shared.recent.knows_chats_of(owner)
+    }
+
+    /// Tells which chats an owner has, as of some moment since it is followed; those that are made
+    /// after that moment are found by themselves.
+    pub fn learn_chats_of(&self, owner: &Owner, chats: &[Seq]) {
+        self.shared.recent.learn_chats_of(owner, chats);
     }
 
     /// Erases the payloads of a deleted chat and cuts the WAL: no byte of them is left in log.db

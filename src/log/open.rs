@@ -262,7 +262,7 @@ pub(crate) fn write_lock_note(mut file: &File, address: Option<&str>) -> Result<
     file.rewind()?;
     let pid = std::process::id();
     match address {
-        Some(address) => writeln!(file, "pid {pid}, http://{address}"),
+        Some(address) => writeln!(file, "pid {pid}, {address}"),
         None => writeln!(file, "pid {pid}"),
     }
 }

@@ -6,6 +6,7 @@ use scrollback_schema::Seq;
 use scrollback_schema::batch::BatchError;
 use scrollback_schema::codec::CodecError;
 
+use super::Owner;
 use super::section::Section;
 
 /// What a reader wants to see.
@@ -15,8 +16,11 @@ pub enum Scope {
     All,
     /// One chat, by the seq of its `chat_created`.
     Chat(Seq),
-    /// Several chats, likewise.
+    /// Several chats, likewise, in ascending order.
     Chats(Arc<[Seq]>),
+    /// Every chat of an owner, those that are still to come as well; for as long as somebody
+    /// [follows](super::Log::subscribe) it.
+    Owner(Owner),
 }
 
 /// The bounds of a page; a page is never cut within a section, so it can pass them by one.

@@ -21,6 +21,9 @@ const NAMES_MAX: usize = 16_384;
 /// Runs asked of the index at once: a page of single events needs no more.
 const RUNS_MAX: usize = 4_096;
 
+/// Runs asked of each of many chats at least.
+const RUNS_EACH_MIN: usize = 8;
+
 const ROWS_FROM: &str = include_str!("sql/rows_from.sql");
 const ROWS_BACK: &str = include_str!("sql/rows_back.sql");
 
@@ -228,22 +231,18 @@ pub(crate) fn page(
 ) -> Result<Page, ReadError> {
     match scope {
         Scope::All => scan(db, names, None, after, until, limits),
-        Scope::Chat(chat) => chat_page(db, names, index, *chat, after, until, limits),
-        Scope::Chats(chats) => {
-            let pages: Vec<Page> = chats
-                .iter()
-                .map(|chat| chat_page(db, names, index, *chat, after, until, limits))
-                .collect::<Result<_, _>>()?;
-            Ok(Page::merge(pages.into_iter(), until, limits))
-        }
+        Scope::Chat(chat) => chats_page(db, names, index, &[*chat], after, until, limits),
+        Scope::Chats(chats) => chats_page(db, names, index, chats, after, until, limits),
+        // Whoever follows an owner has its chats: `Log::read`.
+        Scope::Owner(_) => Err(ReadError::Interrupted),
     }
 }
 
-/// Walks the log itself, for all chats or for one.
+/// Walks the log itself, for all chats or for some, which are in ascending order.
 fn scan(
     db: &Connection,
     names: &mut Names,
-    chat: Option<Seq>,
+    chats: Option<&[Seq]>,
     after: Seq,
     until: Seq,
     limits: PageLimits,
@@ -259,7 +258,9 @@ fn scan(
             return Ok(Flow::Stop);
         }
         let wanted = |section: &SectionView<'_>, first: Seq, last: Seq| {
-            chat.is_none_or(|chat| chat == section.head.chat) && last > after && first <= until
+            let is_of_scope =
+                chats.is_none_or(|chats| chats.binary_search(&section.head.chat).is_ok());
+            is_of_scope && last > after && first <= until
         };
         names.sections_of(db, &row, wanted, |section| {
             filled.add(&section);
@@ -270,38 +271,39 @@ fn scan(
     Ok(page)
 }
 
-/// The events of one chat: by the index as far as it goes, then by a walk.
-fn chat_page(
+/// The events of some chats, in ascending order: by the index as far as it goes, then by a walk.
+///
+/// What it costs is a look into the index for each chat, and what is found.
+fn chats_page(
     db: &Connection,
     names: &mut Names,
     index: Option<&dyn ChatIndex>,
-    chat: Seq,
+    chats: &[Seq],
     after: Seq,
     until: Seq,
     limits: PageLimits,
 ) -> Result<Page, ReadError> {
+    let Some(first) = chats.first() else {
+        return Ok(Page { sections: Vec::new(), through: until });
+    };
     // No event of a chat stands before its chat_created.
-    let after = after.max(chat.prev());
+    let after = after.max(first.prev());
     if after >= until {
         return Ok(Page { sections: Vec::new(), through: until });
     }
-    let Some(index) = index else { return scan(db, names, Some(chat), after, until, limits) };
-    let runs = index.runs(chat, after, RUNS_MAX).map_err(|source| ReadError::Index { source })?;
-    if runs.runs.is_empty() {
-        let after = after.max(runs.indexed_through);
+    let Some(index) = index else { return scan(db, names, Some(chats), after, until, limits) };
+    let found = Runs::of(index, chats, after, until)?;
+    if found.runs.is_empty() {
+        let after = after.max(found.indexed_through);
         if after >= until {
             return Ok(Page { sections: Vec::new(), through: until });
         }
-        return scan(db, names, Some(chat), after, until, limits);
+        return scan(db, names, Some(chats), after, until, limits);
     }
-    let mut page = Page { sections: Vec::new(), through: until.min(runs.indexed_through) };
-    if runs.runs.len() == RUNS_MAX {
-        let (first, n) = runs.runs[RUNS_MAX - 1];
-        page.through = until.min(first.plus(n).prev());
-    }
+    let mut page = Page { sections: Vec::new(), through: found.through };
     let (mut filled, mut done) = (limits.start(), after);
-    for (first, n) in runs.runs {
-        let last = first.plus(n).prev().min(until);
+    for (first, n) in found.runs {
+        let last = first.plus(n).prev().min(page.through);
         done = done.max(first.prev());
         while done < last {
             if filled.is_full() {
@@ -312,7 +314,8 @@ fn chat_page(
             rows_after::<ReadError>(db, from, |row| {
                 done = row.head.last_seq();
                 let wanted = |section: &SectionView<'_>, first: Seq, last: Seq| {
-                    section.head.chat == chat && last > from && first <= until
+                    let is_of_scope = chats.binary_search(&section.head.chat).is_ok();
+                    is_of_scope && last > from && first <= page.through
                 };
                 names.sections_of(db, &row, wanted, |section| {
                     filled.add(&section);
@@ -326,4 +329,36 @@ fn chat_page(
         }
     }
     Ok(page)
+}
+
+/// Where the next events of some chats are.
+struct Runs {
+    /// First seq and length of each, in order.
+    runs: Vec<(Seq, u64)>,
+    /// The seq up to which these are all.
+    through: Seq,
+    /// The seq up to which the index knows the log.
+    indexed_through: Seq,
+}
+
+impl Runs {
+    fn of(index: &dyn ChatIndex, chats: &[Seq], after: Seq, until: Seq) -> Result<Runs, ReadError> {
+        let each = (RUNS_MAX / chats.len()).max(RUNS_EACH_MIN);
+        let (mut all, mut indexed_through) = (Vec::new(), Seq::MAX);
+        let mut through = until;
+        for &chat in chats.iter().filter(|chat| **chat <= until) {
+            let found = index.runs(chat, after.max(chat.prev()), each);
+            let found = found.map_err(|source| ReadError::Index { source })?;
+            indexed_through = indexed_through.min(found.indexed_through);
+            if let (Some((first, n)), true) = (found.runs.last(), found.runs.len() == each) {
+                through = through.min(first.plus(*n).prev());
+            }
+            all.extend(found.runs);
+        }
+        let indexed_through = indexed_through.min(until);
+        let through = through.min(indexed_through);
+        all.retain(|(first, _)| *first <= through);
+        all.sort_unstable();
+        Ok(Runs { runs: all, through, indexed_through })
+    }
 }

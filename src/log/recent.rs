@@ -12,8 +12,9 @@ use scrollback_schema::Seq;
 use scrollback_schema::limits::RECENT_BYTES_MAX;
 use tokio::sync::{Notify, watch};
 
+use super::followed::Followed;
 use super::section::Section;
-use super::{Page, PageLimits, Scope};
+use super::{Owner, Page, PageLimits, Scope};
 
 /// The recent end of the log.
 #[derive(Debug)]
@@ -35,6 +36,7 @@ struct Inner {
     chats: HashMap<Seq, ChatTail>,
     n_bytes: usize,
     next_reader: u64,
+    followed: Followed,
 }
 
 #[derive(Debug, Default)]
@@ -54,6 +56,7 @@ impl Recent {
                 chats: HashMap::new(),
                 n_bytes: 0,
                 next_reader: 0,
+                followed: Followed::default(),
             }),
             head_now: AtomicU64::new(head.get()),
             head: watch::Sender::new(head),
@@ -108,6 +111,7 @@ impl Recent {
                 readers.extend(tail.readers.values().cloned());
                 last_chat = Some(chat);
             }
+            inner.followed.publish(&section, &mut readers);
             inner.sections.push_back(section);
         }
         inner.head = head;
@@ -130,8 +134,10 @@ impl Recent {
         inner.head = head;
         inner.forget();
         self.head_now.store(head.get(), Ordering::Release);
-        let readers = inner.chats.values().flat_map(|tail| tail.readers.values().cloned());
-        Wakes { recent: self, head, readers: readers.collect() }
+        let mut readers: Vec<Arc<Notify>> =
+            inner.chats.values().flat_map(|tail| tail.readers.values().cloned()).collect();
+        inner.followed.doubt(&mut readers);
+        Wakes { recent: self, head, readers }
     }
 
     /// A page, if all of the scope after `after` is in memory.
@@ -152,6 +158,12 @@ impl Recent {
                 Some(tail) => inner.sections_after(&tail.sections, after, until, limits),
                 None => Page { sections: Vec::new(), through: until },
             },
+            Scope::Owner(owner) => match inner.followed.tail(owner)? {
+                (sections, from) if after >= from => {
+                    inner.sections_after(sections, after, until, limits)
+                }
+                _ => return None,
+            },
             Scope::Chats(chats) => {
                 let pages = chats.iter().filter_map(|chat| {
                     let tail = inner.chats.get(chat)?;
@@ -171,6 +183,36 @@ impl Recent {
             inner.chats.entry(*chat).or_default().readers.insert(reader, Arc::clone(&notify));
         }
         (reader, notify)
+    }
+
+    /// Asks to be woken when a chat of the owner has more, or a new one is made.
+    pub(crate) fn follow(&self, owner: &Owner) -> (u64, Arc<Notify>) {
+        let mut inner = self.lock();
+        inner.next_reader += 1;
+        let (reader, head) = (inner.next_reader, inner.head);
+        (reader, inner.followed.follow(owner, reader, head))
+    }
+
+    /// Takes the request back.
+    pub(crate) fn unfollow(&self, reader: u64, owner: &Owner) {
+        self.lock().followed.unfollow(reader, owner);
+    }
+
+    /// Whether all chats of an owner that is followed are known.
+    pub(crate) fn knows_chats_of(&self, owner: &Owner) -> bool {
+        self.lock().followed.knows(owner)
+    }
+
+    /// Adds chats that an owner had before it was followed.
+    pub(crate) fn learn_chats_of(&self, owner: &Owner, chats: &[Seq]) {
+        let mut inner = self.lock();
+        let head = inner.head;
+        inner.followed.learn(owner, chats, head);
+    }
+
+    /// The chats of an owner that is followed, in ascending order.
+    pub(crate) fn chats_of(&self, owner: &Owner) -> Arc<[Seq]> {
+        self.lock().followed.chats(owner)
     }
 
     /// Takes the request back.
@@ -214,6 +256,7 @@ impl Inner {
             tail.sections.clear();
         }
         self.chats.retain(|_, tail| !tail.readers.is_empty());
+        self.followed.forget(self.head);
     }
 
     fn sections_after(
@@ -246,6 +289,7 @@ impl Inner {
             self.n_bytes -= section.weight();
             self.from = section.last_seq();
             let chat = section.chat().created;
+            self.followed.evict(&section);
             if let Some(tail) = self.chats.get_mut(&chat) {
                 tail.sections.pop_front();
                 if tail.sections.is_empty() && tail.readers.is_empty() {

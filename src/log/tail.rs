@@ -9,7 +9,7 @@ use std::sync::Arc;
 use scrollback_schema::Seq;
 use tokio::sync::{Notify, watch};
 
-use super::{Log, Page, PageLimits, ReadError, Scope};
+use super::{Log, Owner, Page, PageLimits, ReadError, Scope};
 
 /// A reader's place in the log.
 #[derive(Debug)]
@@ -82,6 +82,7 @@ pub struct Subscription(Wakes);
 enum Wakes {
     Head(watch::Receiver<Seq>),
     Chats { log: Log, reader: u64, chats: Arc<[Seq]>, notify: Arc<Notify> },
+    Owner { log: Log, reader: u64, owner: Owner, notify: Arc<Notify> },
 }
 
 impl Subscription {
@@ -92,6 +93,11 @@ impl Subscription {
     pub(crate) fn to_chats(log: Log, chats: Arc<[Seq]>) -> Subscription {
         let (reader, notify) = log.recent().register(&chats);
         Subscription(Wakes::Chats { log, reader, chats, notify })
+    }
+
+    pub(crate) fn to_owner(log: Log, owner: Owner) -> Subscription {
+        let (reader, notify) = log.recent().follow(&owner);
+        Subscription(Wakes::Owner { log, reader, owner, notify })
     }
 
     /// Waits until something was committed in the scope since the last call, or the log closed.
@@ -106,15 +112,17 @@ impl Subscription {
                     std::future::pending::<()>().await;
                 }
             }
-            Wakes::Chats { notify, .. } => notify.notified().await,
+            Wakes::Chats { notify, .. } | Wakes::Owner { notify, .. } => notify.notified().await,
         }
     }
 }
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        if let Wakes::Chats { log, reader, chats, .. } = &self.0 {
-            log.recent().unregister(*reader, chats);
+        match &self.0 {
+            Wakes::Head(_) => {}
+            Wakes::Chats { log, reader, chats, .. } => log.recent().unregister(*reader, chats),
+            Wakes::Owner { log, reader, owner, .. } => log.recent().unfollow(*reader, owner),
         }
     }
 }

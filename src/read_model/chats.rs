@@ -158,19 +158,18 @@ impl ReadModel {
         })
     }
 
-    /// The chats that a filter admits, by their first seqs, in ascending order, and the seq as of
-    /// which they are all.
+    /// The chats that a filter admits, by their first seqs, in ascending order.
     ///
     /// # Errors
     ///
     /// [`ReadModelError`].
-    pub async fn chats_of(&self, filter: ChatFilter) -> Result<(Vec<Seq>, Seq), ReadModelError> {
+    pub async fn chats_of(&self, filter: ChatFilter) -> Result<Vec<Seq>, ReadModelError> {
         let as_of = self.log.head();
         self.ready(&[&self.views.chats], as_of).await?;
         let this = self.clone();
         blocking(move || {
             let open = OpenView::new(&this.views.chats)?;
-            Ok((this.admitted(&open, &filter, as_of)?, as_of))
+            this.admitted(&open, &filter, as_of)
         })
         .await
     }

@@ -16,7 +16,7 @@ use scrollback_schema::{ChatId, Event, NewEvent};
 use super::DATA_DEFAULT;
 use super::exit::Exit;
 use super::output::say;
-use super::serve::{LISTEN_DEFAULT, Server, runtime, stopped};
+use super::serve::{LISTEN_DEFAULT, Server, check_open, runtime, stopped};
 use crate::config::Config;
 use crate::http::{self, BindError, Listener};
 use crate::log::{Append, Log, LogOptions};
@@ -69,9 +69,11 @@ fn speed(text: &str) -> Result<f64, String> {
 }
 
 pub(super) fn run(data: &Path, args: &Demo) -> anyhow::Result<Exit> {
+    let config = config(args.speed);
+    check_open(&config, args.listen.unwrap_or(LISTEN_DEFAULT))?;
     let dir = directory(data)?;
     runtime()?.block_on(async {
-        let server = Server::open(&dir, config(args.speed), LogOptions::default()).await?;
+        let server = Server::open(&dir, config, LogOptions::default()).await?;
         open_live_chat(&server.log).await?;
         let listener = listen(args.listen)?;
         server.announce(&listener)?;

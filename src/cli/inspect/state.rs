@@ -67,7 +67,7 @@ pub(super) fn run(
     }
     let after = match scope {
         Scope::Chat(chat) => chat.prev(),
-        Scope::All | Scope::Chats(_) => Seq::ZERO,
+        Scope::All | Scope::Chats(_) | Scope::Owner(_) => Seq::ZERO,
     };
     let stretch = Stretch { scope, kinds: Vec::new(), sieve: None, after, until: at };
     let mut fold = StateFold::new(out.format, at)?;

@@ -69,7 +69,7 @@ pub(crate) async fn ai_sdk_send(
             }
         }
     };
-    follow(&app, &chat, &answer).await
+    follow(&app, &caller, &chat, &answer).await
 }
 
 /// What a call comes to.
@@ -189,10 +189,15 @@ async fn start(
     }
 }
 
-async fn follow(app: &App, chat: &ChatRef, id: &MessageId) -> Result<Response<Body>, Problem> {
+async fn follow(
+    app: &App,
+    caller: &Caller,
+    chat: &ChatRef,
+    id: &MessageId,
+) -> Result<Response<Body>, Problem> {
     let (found, as_of) = app.read_model().message_record(chat, id).await?;
     let message = found.ok_or_else(|| Problem::message_not_found(&chat.id, id))?;
-    stream::answer(app, chat, &message, as_of).await
+    stream::answer(app, caller, chat, &message, as_of).await
 }
 
 /// Resumes a turn, as `useChat({ resume: true })` does
@@ -205,6 +210,8 @@ async fn follow(app: &App, chat: &ChatRef, id: &MessageId) -> Result<Response<Bo
     get,
     path = "/api/chat/{chat}/stream",
     operation_id = "ai_sdk_resume",
+    params(("ticket" = Option<String>, Query,
+        description = "In place of a token, for clients that cannot send headers")),
     responses(
         (
             status = 200,
@@ -228,7 +235,7 @@ pub(crate) async fn ai_sdk_resume(
         Some(message)
             if matches!(message.head().status, StreamStatus::InProgress | StreamStatus::Failed) =>
         {
-            stream::answer(&app, &chat, message, as_of).await
+            stream::answer(&app, &caller, &chat, message, as_of).await
         }
         _ => Ok(no_content()),
     }

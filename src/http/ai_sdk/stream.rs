@@ -19,8 +19,10 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::chunk::Chunks;
 use super::turn_chunks::TurnChunks;
+use crate::auth::Principal;
 use crate::http::App;
 use crate::http::error::Problem;
+use crate::http::expiry::Expiry;
 use crate::http::metrics::Reader;
 use crate::http::sse;
 use crate::log::{Page, ReadError, Scope, Step, Tail};
@@ -44,12 +46,14 @@ struct Follow {
     opening: Vec<u8>,
     beat: Interval,
     stopping: Pin<Box<WaitForCancellationFutureOwned>>,
+    expiry: Expiry,
     reader: Reader,
 }
 
 /// The stream of a message as of a seq: what is there at once, and what comes after it.
 pub(super) async fn answer(
     app: &App,
+    caller: &Principal,
     chat: &ChatRef,
     message: &Message,
     as_of: Seq,
@@ -75,6 +79,7 @@ pub(super) async fn answer(
             opening,
             beat,
             stopping: Box::pin(app.stopping()),
+            expiry: Expiry::of(app, caller),
             reader: app.metrics().reader(),
         })
     };
@@ -106,6 +111,7 @@ impl Follow {
             tokio::select! {
                 biased;
                 () = &mut self.stopping => return Err(io::Error::other("the server stops")),
+                () = self.expiry.passed() => return Err(io::Error::other("the token expired")),
                 step = self.tail.next() => match step.map_err(cannot_read)? {
                     Step::Page(page) => self.page(&page, &mut piece).map_err(cannot_read)?,
                     Step::CaughtUp(_) => {}

@@ -58,7 +58,8 @@ impl OfflineLog {
         let is_wanted = wanted(scope, after, until, is_asked_for);
         // No event of a chat stands before its chat_created.
         let begin = match scope {
-            Scope::All => after,
+            // Nobody follows an owner offline.
+            Scope::All | Scope::Owner(_) => after,
             Scope::Chat(chat) => after.max(chat.prev()),
             Scope::Chats(chats) => after.max(chats.iter().min().map_or(after, |chat| chat.prev())),
         };
@@ -138,6 +139,7 @@ fn wanted<'a>(
             Scope::All => true,
             Scope::Chat(only) => *only == chat,
             Scope::Chats(chats) => chats.contains(&chat),
+            Scope::Owner(_) => false,
         };
         is_in_scope && last > after && first <= until && is_asked_for(section)
     }

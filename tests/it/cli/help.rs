@@ -2,7 +2,7 @@
 
 use super::program::{Ended, PROGRAM};
 
-const COMMANDS: [&str; 21] = [
+const COMMANDS: [&str; 22] = [
     "",
     "serve",
     "demo",
@@ -24,6 +24,7 @@ const COMMANDS: [&str; 21] = [
     "backup",
     "tail",
     "replay",
+    "token",
 ];
 
 fn help(command: &str, flag: &str) -> String {

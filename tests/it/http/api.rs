@@ -73,8 +73,25 @@ impl Api {
         Api::with_providers(config, &[]).await
     }
 
+    /// The same, where the environment has these secrets.
+    pub(crate) async fn with_secrets(config: &str, secrets: &[(&str, &str)]) -> Api {
+        Api::with_all(config, &[], secrets).await
+    }
+
     /// A server with providers of the test's own beside the configured ones.
     pub(crate) async fn with_providers(config: &str, others: &[(&str, Arc<dyn Provider>)]) -> Api {
+        Api::with_all(config, others, &[]).await
+    }
+
+    async fn with_all(
+        config: &str,
+        others: &[(&str, Arc<dyn Provider>)],
+        secrets: &[(&str, &str)],
+    ) -> Api {
+        let secret = |name: &str| {
+            let found = secrets.iter().find(|(known, _)| *known == name);
+            found.map(|(_, text)| (*text).to_owned())
+        };
         let dir = TempDir::new(env!("CARGO_TARGET_TMPDIR"), "http");
         let clock = Clock::manual(Millis::parse("2026-11-22T20:52:00.123Z").unwrap());
         let config = Config::parse(config, dir.path()).unwrap();
@@ -84,7 +101,7 @@ impl Api {
         let log = Log::open(dir.path(), options, &clock).unwrap();
         let projector = Projector::open(dir.path(), &log, &clock).unwrap();
         let mut providers = Providers::build(&config.providers, &|_| None).unwrap();
-        let auth = Arc::new(Authenticator::build(&config.auth).unwrap());
+        let auth = Arc::new(Authenticator::build(&config.auth, &secret).unwrap());
         for (name, provider) in others {
             providers.insert(name, Arc::clone(provider));
         }

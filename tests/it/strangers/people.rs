@@ -15,6 +15,9 @@ pub(super) const CHAT: &str = "anns-own-chat";
 /// A chat that is not there, with an id as long as Ann's.
 pub(super) const NO_CHAT: &str = "no-such-chat0";
 
+/// The secret of the application's tokens.
+pub(super) const JWT_SECRET: &str = "a secret of the application, of more than 32 bytes";
+
 /// The server and those who call it.
 pub(super) struct People {
     pub(super) api: Api,
@@ -29,6 +32,8 @@ impl People {
         let [admin, ann, bob] = [ApiKey::fresh(), ApiKey::fresh(), ApiKey::fresh()];
         let config = format!(
             "default_provider = 'agent'\n[providers.agent]\nkind = 'scripted'\nscript = 'plan'\n\
+             [auth.jwt]\nalgorithm = 'HS256'\nsecret_env = 'JWT_SECRET'\nissuer = 'app'\n\
+             audience = 'scrollback'\nadmin_claim = 'operates'\n\
              [[auth.keys]]\nname = 'ops'\nhash = '{}'\nrole = 'admin'\n\
              [[auth.keys]]\nname = 'ann'\nhash = '{}'\nrole = 'user'\nowner = 'ann'\n\
              [[auth.keys]]\nname = 'bob'\nhash = '{}'\nrole = 'user'\nowner = 'bob'\n",
@@ -36,7 +41,10 @@ impl People {
             ann.hash().hex(),
             bob.hash().hex(),
         );
-        let people = People { api: Api::with_config(&config).await, admin, ann, bob };
+        let people = {
+            let api = Api::with_secrets(&config, &[("JWT_SECRET", JWT_SECRET)]).await;
+            People { api, admin, ann, bob }
+        };
         people.fill().await;
         people
     }

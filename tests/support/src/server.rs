@@ -266,7 +266,7 @@ fn follow_stderr(child: &mut Child) -> (Arc<Mutex<String>>, Receiver<String>) {
         let mut addresses = Some(addresses);
         for line in BufReader::new(pipe).lines().map_while(Result::ok) {
             let address = line.split_once(READY).map(|(_, address)| address.trim().to_owned());
-            if let Some(address) = address.filter(|address| address.starts_with("http://"))
+            if let Some(address) = address.filter(|address| address.starts_with("http"))
                 && let Some(addresses) = addresses.take()
             {
                 let _ = addresses.send(address);
