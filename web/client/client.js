@@ -26,9 +26,11 @@ import { createFeed } from "./tabs.js";
  * @property {string} [baseUrl] Where the server is, without a slash at its end; the page's own
  *   origin by default.
  * @property {Record<string, string> | (() => Record<string, string>)} [headers] Sent with every
- *   call, such as a token; a function is asked each time. None by default.
+ *   call; a function is asked each time. None by default.
+ * @property {string | (() => string | null)} [token] Proves who calls, sent as a bearer token with
+ *   every call; a function is asked each time, so that a token can be renewed. None by default.
  * @property {boolean | string} [share] Whether the tabs of the browser share one connection; true
- *   by default. Tabs that do not send the same headers must not share: give each user a name of
+ *   by default. Tabs that do not send the same token must not share: give each user a name of
  *   their own here, or false.
  * @property {{ min?: number, max?: number }} [backoffMs] Milliseconds between two tries: the first
  *   wait, and the longest. 250 and 15 000 by default.
@@ -63,6 +65,21 @@ export function connect(options = {}) {
   return new Client(options);
 }
 
+/**
+ * What is sent with every call.
+ *
+ * @param {Required<Settings>["headers"]} headers
+ * @param {Settings["token"]} token
+ * @returns {() => Record<string, string>}
+ */
+function headersFor(headers, token) {
+  return () => {
+    const given = typeof headers === "function" ? headers() : headers;
+    const proof = typeof token === "function" ? token() : token;
+    return proof ? { ...given, authorization: `Bearer ${proof}` } : given;
+  };
+}
+
 /** @param {string} baseUrl @param {boolean | string} share */
 function channelName(baseUrl, share) {
   if (share === false) return null;
@@ -95,7 +112,7 @@ export class Client {
     const { silenceMs = 25_000, catchUpMax = 20_000, openChatsMax = 24 } = options;
     const env = environment(options);
     const backoff = { min: backoffMs.min ?? 250, max: backoffMs.max ?? 15_000 };
-    const headersOf = typeof headers === "function" ? headers : () => headers;
+    const headersOf = headersFor(headers, options.token);
     const calls = new Calls({ baseUrl, fetch: env.fetch, headers: headersOf });
     const attempts = new Attempts(env, backoff);
     const onChange = (/** @type {string} */ chatId) => this.#openChats.refreshOne(chatId);

@@ -50,10 +50,11 @@ export class Scrollback {
    * @param {string} [options.script] The file that the scripted provider plays.
    * @param {object[]} [options.importing] Events of the log that it starts with, as envelopes
    *   without seq and time.
+   * @param {string} [options.config] What its configuration file says.
    * @param {number} [options.leaveOutMax] How many of them may be left out since the log's rules
    *   refuse them; none by default.
    */
-  static async start({ script, importing, leaveOutMax = 0 } = {}) {
+  static async start({ script, importing, config, leaveOutMax = 0 } = {}) {
     const server = new Scrollback();
     await access(binary()).catch(() => {
       throw new Error(`${binary()} is missing: cargo build --workspace --all-features --locked`);
@@ -61,6 +62,11 @@ export class Scrollback {
     server.#dir = await mkdtemp(join(tmpdir(), "scrollback-web-"));
     const agent = ["--provider", "agent.kind=scripted", "--default-provider", "agent"];
     if (script) server.#flags = [...agent, "--provider", `agent.script=${script}`];
+    if (config) {
+      const file = join(server.#dir, "scrollback.toml");
+      await writeFile(file, config);
+      server.#flags.push("--config", file);
+    }
     if (importing) await server.#import(importing, leaveOutMax);
     await server.#launch();
     return server;

@@ -19,6 +19,26 @@ test("whatever asks for it, there is one connection, and each chat is read once"
   assert.deepEqual(chats.map((chat) => chat.get().loading), Array(5).fill("ready"));
 });
 
+test("a token is asked for with each call, the stream's too", async () => {
+  const server = serverWith("a");
+  let token = "first";
+  const { client } = clientOf(server, { token: () => token, headers: { "x-tenant": "t" } });
+  await settle();
+  token = "second";
+  client.openChat("a");
+  await settle();
+  const sent = server.calls.map(({ path, headers }) => {
+    assert.equal(headers["x-tenant"], "t");
+    return [path.split("?")[0], headers["authorization"]];
+  });
+  assert.deepEqual(sent.slice(0, 3), [
+    ["/v1/chats", "Bearer first"],
+    ["/v1/stream", "Bearer first"],
+    ["/v1/chats/a", "Bearer second"],
+  ]);
+  client.close();
+});
+
 // Every way in which the four answers and the events can come in between each other: the server
 // answers after `handled` events, the answer arrives after `arrived`.
 test("the snapshot and what follows join at every interleaving", async () => {
