@@ -1,7 +1,7 @@
 //! API keys: made once, shown once, and known to the server by their hash alone.
 //!
-//! A key is 32 random bytes, so that its SHA-256 can be kept as it is: nobody guesses it, and a salt
-//! or a slow hash would protect nothing more.
+//! A key is 32 random bytes, so that its SHA-256 can be kept as it is: nobody guesses it, and a
+//! salt or a slow hash would protect nothing more.
 
 use std::fmt;
 

@@ -10,9 +10,11 @@ use anyhow::{Context, bail};
 use eventsource_stream::{Event, Eventsource};
 use futures_util::{Stream, StreamExt};
 use reqwest::StatusCode;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use scrollback_schema::Seq;
 
 use super::output::say;
+use super::serve::secret;
 
 /// First pause before a stream is opened again; it doubles up to [`BACKOFF_MAX`].
 const BACKOFF_MIN: Duration = Duration::from_millis(100);
@@ -59,9 +61,21 @@ pub(super) struct Reader {
     ready: VecDeque<Heard>,
 }
 
-/// A client that never asks a proxy, and takes a silent stream for dead.
-pub(super) fn client() -> reqwest::Result<reqwest::Client> {
-    reqwest::Client::builder().no_proxy().read_timeout(SILENCE_MAX).build()
+/// The variable that holds the token for a server that has credentials.
+const TOKEN_VARIABLE: &str = "SCROLLBACK_TOKEN";
+
+/// A client that never asks a proxy, takes a silent stream for dead, and sends the token of the
+/// environment, if there is one.
+pub(super) fn client() -> anyhow::Result<reqwest::Client> {
+    let builder = reqwest::Client::builder().no_proxy().read_timeout(SILENCE_MAX);
+    let mut headers = HeaderMap::new();
+    if let Some(token) = secret(TOKEN_VARIABLE) {
+        let mut value = HeaderValue::try_from(format!("Bearer {}", token.trim()))
+            .map_err(|_| anyhow::anyhow!("{TOKEN_VARIABLE} holds no token; it has odd signs"))?;
+        value.set_sensitive(true);
+        headers.insert(AUTHORIZATION, value);
+    }
+    builder.default_headers(headers).build().context("cannot start the client")
 }
 
 impl Reader {

@@ -9,8 +9,8 @@ use crate::auth::ApiKey;
 
 /// Make an API key
 ///
-/// The key goes to stdout, once: it is kept nowhere. The lines for the file of `serve --config` go to
-/// stderr; they hold its hash, which is no secret.
+/// The key goes to stdout, once: it is kept nowhere. The lines for the file of `serve --config` go
+/// to stderr; they hold its hash, which is no secret.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

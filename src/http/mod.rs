@@ -3,11 +3,12 @@
 //! A handler parses, calls and translates, nothing more; one file a resource. What may happen is
 //! the log's to say, what is shown the read model's. [`router`] can be called without a socket.
 //!
-//! Reading order: [`App`] is what handlers share; `gate` is who may call; `request`, `body` and `answer` are how a call is
-//! read and answered, `error` and `refused` how it fails; then the resources; `stream`, `replay`,
-//! `sse` and `takeover` are the way of an event to a reader; `ai_sdk` is all of it for clients of
-//! the Vercel AI SDK; `log`, `look`, `timeline` and `projections` let somebody look into all this;
-//! `pages` is what a browser loads; `serve` is the socket.
+//! Reading order: [`App`] is what handlers share; `gate` is who may call; `request`, `body` and
+//! `answer` are how a call is read and answered, `error` and `refused` how it fails; then the
+//! resources; `stream`, `replay`, `sse` and `takeover` are the way of an event to a reader;
+//! `ai_sdk` is all of it for clients of the Vercel AI SDK; `log`, `look`, `timeline` and
+//! `projections` let somebody look into all this; `pages` is what a browser loads; `serve` is the
+//! socket.
 
 mod ai_sdk;
 mod answer;

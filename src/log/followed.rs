@@ -1,8 +1,8 @@
 //! Owners that readers follow: which chats they have, and the last sections of all of them.
 //!
 //! A reader of an owner's chats costs what it receives: it is woken by those chats alone, finds
-//! their sections in one place, and a chat that is made meanwhile is among them by itself. All of it
-//! lives within `recent`, under its lock, and only for as long as somebody follows.
+//! their sections in one place, and a chat that is made meanwhile is among them by itself. All of
+//! it lives within `recent`, under its lock, and only for as long as somebody follows.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;

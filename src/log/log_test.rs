@@ -305,3 +305,43 @@ async fn the_tail_pages_waits_and_goes_on() {
     let (step, _) = tokio::join!(tail.next(), fixture.lease("a", "t1"));
     assert!(matches!(step.unwrap(), Step::Page(page) if page.through.get() == 3));
 }
+
+#[tokio::test]
+async fn a_reader_of_an_owner_is_woken_by_its_chats_alone_and_misses_none() {
+    use futures_util::FutureExt as _;
+    let (fixture, ann) = (Fixture::new(), Owner::new("ann"));
+    let make = async |name: &str, owner: &str| {
+        let created = ChatCreated { owner: Some(owner.to_owned()), ..ChatCreated::default() };
+        let created = NewEvent::of_chat(Event::ChatCreated(created));
+        fixture.append(name, vec![created]).await.unwrap().first_seq
+    };
+    let say = async |name: &str, message: &str| {
+        let said = Event::UserText(UserText { text: "x".to_owned(), ..UserText::default() });
+        let message = Some(MessageId::parse(message).unwrap());
+        fixture.append(name, vec![NewEvent { message, turn: None, event: said }]).await.unwrap();
+    };
+    let a = make("a", "ann").await;
+    make("b", "bob").await;
+    let scope = Scope::Owner(ann.clone());
+    let mut wakes = fixture.log.subscribe(&scope);
+    assert!(!fixture.log.knows_chats_of(&ann));
+    fixture.log.learn_chats_of(&ann, &[a]);
+    // Who is to be woken by the first is so before the second is taken.
+    say("b", "m1").await;
+    say("b", "m2").await;
+    assert!(wakes.changed().now_or_never().is_none(), "woken by somebody else's chat");
+    make("c", "ann").await;
+    wakes.changed().await;
+    say("a", "m3").await;
+    wakes.changed().await;
+    let events = [(1, "a:chat_created"), (5, "c:chat_created"), (6, "a:user_text")];
+    let events = events.map(|(seq, what)| (seq, what.to_owned()));
+    assert_eq!(fixture.all(&scope).await, events);
+    // What came since is in one place; what is older, or forgotten, on disk.
+    let page = fixture.log.recent().page(&scope, a, fixture.log.head(), PageLimits::default());
+    assert!(page.is_none(), "it was not kept before it was known");
+    fixture.log.recent().forget();
+    assert_eq!(fixture.all(&scope).await, events);
+    drop(wakes);
+    assert!(!fixture.log.knows_chats_of(&ann) && fixture.log.recent().chats_of(&ann).is_empty());
+}

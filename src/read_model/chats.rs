@@ -241,8 +241,8 @@ impl ReadModel {
         open.row_of_chat::<Chats>(&self.log, chat, as_of)
     }
 
-    /// Of the chats that a filter admits those whose turn is open, the longest first, after the turn
-    /// that started at `after`.
+    /// Of the chats that a filter admits those whose turn is open, the longest first, after the
+    /// turn that started at `after`.
     ///
     /// # Errors
     ///

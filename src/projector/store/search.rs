@@ -82,8 +82,8 @@ pub(crate) struct Found {
     pub(crate) snippet: String,
 }
 
-/// The documents before `before` that match, the latest first, at most `limit`; only those of a JSON
-/// list of chats, if it is given: what others said is not even counted.
+/// The documents before `before` that match, the latest first, at most `limit`; only those of a
+/// JSON list of chats, if it is given: what others said is not even counted.
 ///
 /// # Errors
 ///
