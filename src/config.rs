@@ -6,6 +6,7 @@
 
 mod auth;
 mod cors;
+mod limits;
 mod turns;
 
 use std::collections::BTreeMap;
@@ -13,12 +14,13 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use scrollback_schema::limits;
+use scrollback_schema::limits as bounds;
 use serde::Deserialize;
 
 use crate::sqlite::Durability;
 pub use auth::{Algorithm, AuthConfig, JwtConfig, KeyConfig};
 pub use cors::CorsConfig;
+pub use limits::{LimitConfig, RateConfig};
 pub use turns::{Timeouts, TurnConfig};
 
 /// What a server is told.
@@ -42,6 +44,8 @@ pub struct Config {
     pub cors: CorsConfig,
     /// How it speaks TLS; it does not unless it is told to.
     pub tls: Option<TlsConfig>,
+    /// How much it takes at once.
+    pub limits: LimitConfig,
     /// How turns are run.
     pub turns: TurnConfig,
     /// Provider tables by name, not looked into.
@@ -54,12 +58,13 @@ impl Default for Config {
             listen: None,
             data: None,
             durability: Durability::default(),
-            lease: Duration::from_millis(limits::LEASE_MS_DEFAULT),
+            lease: Duration::from_millis(bounds::LEASE_MS_DEFAULT),
             drain: Duration::from_secs(10),
             default_provider: None,
             auth: AuthConfig::default(),
             cors: CorsConfig::default(),
             tls: None,
+            limits: LimitConfig::default(),
             turns: TurnConfig::default(),
             providers: BTreeMap::new(),
         }
@@ -148,6 +153,7 @@ struct ConfigFile {
     auth: Option<toml::Value>,
     cors: CorsConfig,
     tls: Option<TlsConfig>,
+    limits: limits::LimitsTable,
     turns: turns::TurnsTable,
     providers: BTreeMap<String, toml::Table>,
 }
@@ -212,7 +218,7 @@ impl Config {
         let unusable = |what| ConfigError::Unusable { path: path.to_owned(), what };
         let auth = file.auth.map(AuthConfig::read).transpose().map_err(unusable)?;
         file.cors.check().map_err(unusable)?;
-        let (least, most) = (limits::LEASE_MS_MIN, limits::LEASE_MS_MAX);
+        let (least, most) = (bounds::LEASE_MS_MIN, bounds::LEASE_MS_MAX);
         let config = Config {
             listen: file.listen,
             data: file.data,
@@ -223,6 +229,7 @@ impl Config {
             auth: auth.unwrap_or_default(),
             cors: file.cors,
             tls: file.tls,
+            limits: file.limits.checked().map_err(out_of_bounds)?,
             turns,
             providers,
         };
@@ -268,6 +275,7 @@ mod tests {
         let config = parse(
             "listen = '127.0.0.1:9'\ndata = 'd'\ndurability = 'process'\nlease_ms = 100\n\
              drain_ms = 0\ndefault_provider = 'local'\n\
+             [limits]\nstreams_max = 12\n\
              [turns]\nrunning_max = 2\noutput_bytes_max = 3\nshutdown_grace_ms = 4\n\
              stop_grace_ms = 5\nschedule_late_max_ms = 11\nconnect_timeout_ms = 6\n\
              first_token_timeout_ms = 7\nidle_timeout_ms = 8\ntotal_timeout_ms = 9\n\
@@ -280,6 +288,7 @@ mod tests {
         assert_eq!(config.durability, Durability::Process);
         assert_eq!((config.lease, config.drain), (Duration::from_millis(100), Duration::ZERO));
         assert_eq!(config.provider_names(), "local, z");
+        assert_eq!(config.limits.streams_max, 12);
         let turns = &config.turns;
         assert_eq!((turns.running_max, turns.output_bytes_max), (2, 3));
         let ms = Duration::from_millis;

@@ -38,6 +38,28 @@ pub const COMMIT_APPENDS_MAX: usize = 4_096;
 /// Appends waiting for the writer; one more waits in its own task.
 pub const APPEND_QUEUE_MAX: usize = 4_096;
 
+/// Connections at once unless told otherwise: ten thousand readers, and room for
+/// those who come and go.
+pub const CONNECTIONS_DEFAULT: usize = 16_384;
+
+/// Connections that a server can be told to take at once.
+pub const CONNECTIONS_MAX: usize = 1_000_000;
+
+/// Streams at once unless told otherwise; the other connections are left to calls.
+pub const STREAMS_DEFAULT: usize = 12_000;
+
+/// Requests at once unless told otherwise, streams not counted: each holds an answer.
+pub const REQUESTS_DEFAULT: usize = 2_048;
+
+/// Requests among them that may write: what they append waits for the writer.
+pub const WRITES_DEFAULT: usize = 1_024;
+
+/// Bytes of all bodies that are held at once unless told otherwise.
+pub const BODIES_BYTES_DEFAULT: usize = 256 << 20;
+
+/// Callers whose rate is remembered; who was not heard of for longest is forgotten first.
+pub const RATED_CALLERS_MAX: usize = 65_536;
+
 /// Events in one page of a read; with [`PAGE_BYTES_MAX`] the bound of what a reader holds.
 pub const PAGE_EVENTS_MAX: usize = 4_096;
 
@@ -188,6 +210,16 @@ const _: () = {
     assert!(PAYLOAD_BYTES_MAX <= APPEND_BYTES_MAX, "an append holds its largest event");
     assert!(APPEND_BYTES_MAX < HTTP_BODY_BYTES_MAX, "a body holds its largest append");
     assert!(BATCH_BYTES_SOFT <= COMMIT_BYTES_MAX, "a commit holds a batch");
+    assert!(
+        WRITES_DEFAULT <= APPEND_QUEUE_MAX,
+        "the writer's queue holds every append of a client"
+    );
+    assert!(WRITES_DEFAULT < REQUESTS_DEFAULT, "writers leave room for readers");
+    assert!(
+        STREAMS_DEFAULT + REQUESTS_DEFAULT < CONNECTIONS_DEFAULT,
+        "streams leave room for calls"
+    );
+    assert!(HTTP_BODY_BYTES_MAX <= BODIES_BYTES_DEFAULT, "the largest body fits");
     assert!(EVENTS_LIMIT_MAX <= PAGE_EVENTS_MAX, "one read answers an events call");
     assert!(
         LEASE_MS_MIN < LEASE_MS_DEFAULT && LEASE_MS_DEFAULT < LEASE_MS_MAX,

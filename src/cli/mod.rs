@@ -12,6 +12,7 @@ mod export;
 pub mod failpoints;
 mod import;
 mod inspect;
+mod open_files;
 mod output;
 mod preview;
 mod provider_flags;

@@ -10,11 +10,12 @@ use clap::{Args, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::exit::Exit;
+use super::open_files::connections_allowed;
 use super::output::say;
 use super::provider_flags;
 use crate::auth::Authenticator;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, LimitConfig};
 use crate::http::{self, App, AppParts, Listener, Metrics, Tls};
 use crate::log::{Log, LogOptions};
 use crate::projector::Projector;
@@ -171,9 +172,10 @@ impl Server {
     /// Opens the log and its views, finishes what a dead process began, and starts the workers.
     pub(super) async fn open(
         dir: &Path,
-        config: Config,
+        mut config: Config,
         mut options: LogOptions,
     ) -> anyhow::Result<Server> {
+        fit_open_files(&mut config.limits);
         let providers = Providers::build(&config.providers, &secret)?;
         let auth = Arc::new(Authenticator::build(&config.auth, &secret)?);
         let (clock, metrics, dir) = (Clock::System, Arc::new(Metrics::new()), dir.to_owned());
@@ -247,6 +249,18 @@ impl Server {
         going_on.abort();
         self.projector.close().await;
         self.log.close().await;
+    }
+}
+
+/// Takes no more connections than there may be open files, and says so.
+fn fit_open_files(limits: &mut LimitConfig) {
+    let (wanted, allowed) = (limits.connections_max, connections_allowed());
+    if allowed < wanted {
+        limits.connections_max = allowed;
+        say(&format!(
+            "the system allows too few open files for limits.connections_max = {wanted}; taking \
+             {allowed} connections at once. Raise the limit (ulimit -Hn) or lower the setting"
+        ));
     }
 }
 

@@ -177,7 +177,7 @@ fn set_timeouts(values: [Option<u64>; 4], defaults: Timeouts) -> Result<Timeouts
     Ok(Timeouts { connect, first_token, idle, total })
 }
 
-fn bounded(
+pub(super) fn bounded(
     key: &'static str,
     value: Option<u64>,
     least: u64,

@@ -4,8 +4,9 @@
 //! is told by its path and goes around the router, but not around the gate; both ways end in the
 //! same call. Whether the lease holds and the numbers fit is the log's to say.
 
+use axum::BoxError;
 use axum::body::{Body, HttpBody};
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, Method, Request, Response, Uri};
 use axum::response::IntoResponse as _;
@@ -13,6 +14,7 @@ use bytes::Bytes;
 use scrollback_schema::{ChatId, NewEvent, wire};
 
 use super::App;
+use super::admission::CallerKey;
 use super::error::Problem;
 use super::gate;
 use super::request::{ChatPath, IdempotencyKey, JsonBody};
@@ -33,9 +35,10 @@ pub(crate) async fn append_events(
     State(app): State<App>,
     ChatPath(chat): ChatPath,
     key: IdempotencyKey,
+    caller: Option<Extension<CallerKey>>,
     JsonBody(body): JsonBody,
 ) -> Result<Response<Body>, Problem> {
-    append(&app, chat, &key, body).await
+    append(&app, caller.map(|Extension(caller)| caller), chat, &key, body).await
 }
 
 /// The chat that a request appends to, if that is what it does: only a path that is spelt as it is
@@ -55,7 +58,7 @@ pub(crate) async fn append_directly<B>(
     request: Request<B>,
 ) -> Response<Body>
 where
-    B: HttpBody<Data = Bytes> + Unpin,
+    B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Unpin,
 {
     let (parts, body) = request.into_parts();
     let answered = async {
@@ -64,13 +67,15 @@ where
         let (method, uri, headers) = (&parts.method, &parts.uri, &parts.headers);
         let key = IdempotencyKey::of(method, uri, headers, Some(&caller))?;
         let JsonBody(body) = JsonBody::read(&parts.headers, body).await?;
-        append(&app, chat, &key, body).await
+        let caller = parts.extensions.get().copied();
+        append(&app, caller, chat, &key, body).await
     };
     answered.await.unwrap_or_else(|problem| problem.into_response())
 }
 
 async fn append(
     app: &App,
+    caller: Option<CallerKey>,
     chat: ChatId,
     key: &IdempotencyKey,
     body: Bytes,
@@ -80,6 +85,7 @@ async fn append(
     // The lease says which turn and message they belong to.
     let events = parsed.events.into_iter().map(NewEvent::of_chat).collect();
     let mut append = Append::new(chat, events)?;
+    app.admission().events(caller, append.n_events() as u64)?;
     append.claim = Claim::Lease { token, first_number };
     append.idempotency = key.with(&body, String::new());
     drop(body);

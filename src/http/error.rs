@@ -4,11 +4,15 @@
 //! a title that never changes, and a detail that names the subject; what caused a fault of ours
 //! goes to the trace, once, here. No detail carries a chat's text.
 
+use std::time::Duration;
+
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value};
 
 use scrollback_schema::{ChatId, MessageId, Seq, TurnId};
+
+use super::admission::RETRY_AFTER;
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $variant:ident $name:literal $status:literal $retry:ident $title:literal;)+)
@@ -67,6 +71,8 @@ codes! {
     BadJson "bad_json" 400 never "Body is not JSON";
     /// The idempotency key is malformed.
     BadIdempotencyKey "bad_idempotency_key" 400 never "Malformed idempotency key";
+    /// The body came too slowly.
+    BodyTooSlow "body_too_slow" 408 retry "Body came too slowly";
     /// The body could not be read to its end.
     BodyIncomplete "body_incomplete" 400 retry "Body ended early";
     /// The body is JSON of another shape.
@@ -137,6 +143,10 @@ codes! {
     TurnEnded "turn_ended" 409 never "Turn has ended";
     /// An event number was left out.
     NumberGap "number_gap" 409 never "Event number was left out";
+    /// The caller goes faster than it may.
+    RateLimited "rate_limited" 429 retry "Too fast";
+    /// The server has as much to do as it takes at once; nothing was done.
+    Overloaded "overloaded" 503 retry "Server is overloaded";
     /// The server is shutting down.
     ShuttingDown "shutting_down" 503 retry "Server is shutting down";
     /// The log takes no more appends until the server is restarted.
@@ -165,18 +175,27 @@ pub struct Problem {
     code: Code,
     detail: String,
     members: Vec<(&'static str, Value)>,
+    /// When to come back; a 503 that does not know says [`RETRY_AFTER`].
+    retry_after: Option<Duration>,
 }
 
 impl Problem {
     /// A problem whose detail names the subject and, where it helps, what to do.
     pub fn new(code: Code, detail: impl Into<String>) -> Problem {
-        Problem { code, detail: detail.into(), members: Vec::new() }
+        Problem { code, detail: detail.into(), members: Vec::new(), retry_after: None }
     }
 
     /// Adds a member that a program can read.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl Into<Value>) -> Problem {
         self.members.push((name, value.into()));
+        self
+    }
+
+    /// Says how long to wait before the call is made again.
+    #[must_use]
+    pub fn retry_after(mut self, wait: Duration) -> Problem {
+        self.retry_after = Some(wait);
         self
     }
 
@@ -256,6 +275,11 @@ impl IntoResponse for Problem {
         if code == Code::Unauthenticated {
             let bearer = HeaderValue::from_static("Bearer");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, bearer);
+        }
+        let wait = self.retry_after.or_else(|| (code.status() == 503).then_some(RETRY_AFTER));
+        if let Some(wait) = wait {
+            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }
         response
     }

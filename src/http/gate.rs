@@ -5,6 +5,7 @@
 //! its path is checked here; one that names chats elsewhere asks [`App::chat`], which takes the
 //! caller. To somebody who may not see it, a chat is not there: same answer, same words.
 
+use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, LazyLock, Mutex};
 
@@ -18,6 +19,7 @@ use lru::LruCache;
 use scrollback_schema::{ChatId, ChatRef, Event, Seq};
 
 use super::App;
+use super::admission::CallerKey;
 use super::error::{Code, Problem};
 use super::openapi;
 use super::request::Params;
@@ -179,6 +181,15 @@ pub(super) fn caller(
     };
     let principal = principal.map_err(|error| unauthenticated(unproven(error)))?;
     Ok(Caller(principal))
+}
+
+/// Whose rate a request counts against: of who proves who it is, else of the address.
+pub(super) fn caller_key(app: &App, headers: &HeaderMap, peer: IpAddr) -> CallerKey {
+    let proven = bearer(headers).map(|token| app.auth().prove(token, app.clock().now()));
+    match proven {
+        Some(Ok(principal)) => CallerKey::of_principal(&principal),
+        _ => CallerKey::of_peer(peer),
+    }
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {

@@ -15,6 +15,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use scrollback_schema::Seq;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::fault::FaultCount;
 use crate::log::LogObserver;
@@ -37,6 +38,11 @@ struct FaultLabel {
     code: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Limit {
+    limit: &'static str,
+}
+
 type Count = Gauge<u64, AtomicU64>;
 type Seconds = Gauge<f64, AtomicU64>;
 
@@ -48,6 +54,7 @@ pub struct Metrics {
     commit_seconds: Histogram,
     commit_events: Histogram,
     readers: Gauge,
+    refused: Family<Limit, Counter>,
     sse_bytes: Counter,
     sse_frames: Counter,
     head: Count,
@@ -89,6 +96,7 @@ impl Metrics {
             commit_seconds: seconds(),
             commit_events: batch(),
             readers: Gauge::default(),
+            refused: Family::default(),
             sse_bytes: Counter::default(),
             sse_frames: Counter::default(),
             head: Count::default(),
@@ -123,6 +131,11 @@ impl Metrics {
         );
         r.register("commit_events", "Events in a commit", self.commit_events.clone());
         r.register("readers", "Streams that are open", self.readers.clone());
+        r.register(
+            "refused",
+            "Connections and calls that were refused since there was no room, by what was full",
+            self.refused.clone(),
+        );
         r.register("sse_bytes", "Bytes handed to streams", self.sse_bytes.clone());
         r.register("sse_frames", "Data frames handed to streams", self.sse_frames.clone());
         r.register("head_seq", "Seq of the last committed event", self.head.clone());
@@ -213,10 +226,15 @@ impl Metrics {
         self.events.get()
     }
 
-    /// Counts a stream for as long as the guard lives.
-    pub(crate) fn reader(self: &Arc<Metrics>) -> Reader {
+    /// Counts a stream for as long as the guard lives; `permit` is its right to be open.
+    pub(crate) fn reader(self: &Arc<Metrics>, permit: OwnedSemaphorePermit) -> Reader {
         self.readers.inc();
-        Reader(Arc::clone(self))
+        Reader { metrics: Arc::clone(self), _permit: permit }
+    }
+
+    /// Counts somebody for whom there was no room.
+    pub(crate) fn refused(&self, limit: &'static str) {
+        self.refused.get_or_create(&Limit { limit }).inc();
     }
 }
 
@@ -256,22 +274,25 @@ pub(crate) struct Sizes {
 
 /// An open stream.
 #[derive(Debug)]
-pub(crate) struct Reader(Arc<Metrics>);
+pub(crate) struct Reader {
+    metrics: Arc<Metrics>,
+    _permit: OwnedSemaphorePermit,
+}
 
 impl Reader {
     /// Bytes that were handed over.
     pub(crate) fn sent(&self, n_bytes: usize) {
-        self.0.sse_bytes.inc_by(n_bytes as u64);
+        self.metrics.sse_bytes.inc_by(n_bytes as u64);
     }
 
     /// Data frames that were handed over.
     pub(crate) fn frames(&self, n_frames: usize) {
-        self.0.sse_frames.inc_by(n_frames as u64);
+        self.metrics.sse_frames.inc_by(n_frames as u64);
     }
 }
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        self.0.readers.dec();
+        self.metrics.readers.dec();
     }
 }

@@ -8,8 +8,9 @@
 //! resources; `stream`, `replay`, `sse` and `takeover` are the way of an event to a reader;
 //! `ai_sdk` is all of it for clients of the Vercel AI SDK; `log`, `look`, `timeline` and
 //! `projections` let somebody look into all this; `pages` is what a browser loads; `serve` is the
-//! socket.
+//! socket, `admission`, `rate`, `intake` and `turn_away` are how much it takes at once.
 
+mod admission;
 mod ai_sdk;
 mod answer;
 mod append;
@@ -23,6 +24,7 @@ mod expiry;
 mod fork;
 mod gate;
 mod health;
+mod intake;
 mod log;
 mod look;
 mod messages;
@@ -32,6 +34,7 @@ mod pages;
 mod projections;
 mod providers;
 mod queue;
+mod rate;
 mod refused;
 mod replay;
 mod request;
@@ -45,6 +48,7 @@ mod takeover;
 mod tickets;
 mod timeline;
 mod tls;
+mod turn_away;
 mod turns;
 
 use std::sync::Arc;
@@ -102,6 +106,7 @@ struct Shared {
     schedules: Schedules,
     looks: look::Looks,
     owners: gate::Owners,
+    admission: admission::Admission,
     rebuilds: Rebuilds,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -124,7 +129,9 @@ impl App {
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let rebuilds = Rebuilds::new(parts.log.dir(), stop.clone());
         let (looks, owners) = (look::Looks::default(), gate::Owners::default());
+        let (limits, metrics) = (parts.config.limits.clone(), Arc::clone(&parts.metrics));
         App(Arc::new(Shared {
+            admission: admission::Admission::new(limits, metrics),
             parts,
             read_model,
             turns,
@@ -186,6 +193,11 @@ impl App {
 
     pub(crate) fn metrics(&self) -> &Arc<Metrics> {
         &self.0.parts.metrics
+    }
+
+    /// How much is taken at once.
+    pub(crate) fn admission(&self) -> &admission::Admission {
+        &self.0.admission
     }
 
     /// Work that outlives the call that began it; a shutdown waits for it.

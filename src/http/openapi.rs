@@ -206,7 +206,7 @@ fn problems(
     if ["healthz", "readyz", "openapi"].contains(&id) {
         return BTreeMap::new();
     }
-    codes.extend([Unauthenticated, Forbidden]);
+    codes.extend([Unauthenticated, Forbidden, Overloaded, RateLimited]);
     if id == "metrics" {
         return by_status(codes);
     }
@@ -226,7 +226,8 @@ fn problems(
         codes.push(BadCursor);
     }
     if has_body {
-        codes.extend([BadJson, BadId, BodyIncomplete, BadBody, UnsupportedMediaType, BodyTooLarge]);
+        codes.extend([BadJson, BadId, BodyIncomplete, BadBody, BodyTooSlow]);
+        codes.extend([UnsupportedMediaType, BodyTooLarge]);
     }
     if takes_key(path, method, id) {
         codes.extend([BadIdempotencyKey, IdempotencyKeyReused]);

@@ -18,6 +18,7 @@ use tokio::time::{Interval, MissedTickBehavior};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::App;
+use super::error::Problem;
 use super::expiry::Expiry;
 use super::metrics::Reader;
 use super::sse::{self, Chunk, Gather};
@@ -88,18 +89,23 @@ enum State {
 impl Feed {
     /// A reader of `scope` that has everything up to `after`; `opening` is what it gets first. That
     /// it may see the scope was asked before; it ends when the reader stops being known.
+    ///
+    /// # Errors
+    ///
+    /// A problem if there are as many streams as the server takes at once.
     pub(crate) fn new(
         app: &App,
-        reader: &Principal,
+        caller: &Principal,
         scope: Scope,
         after: Seq,
         until: Until,
         opening: Vec<u8>,
-    ) -> Feed {
+    ) -> Result<Feed, Problem> {
+        let reader = app.admission().stream()?;
         let mut beat = tokio::time::interval(BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         beat.reset();
-        Feed {
+        Ok(Feed {
             // Asked for before the first page is read, so that no commit falls in between.
             wakes: app.log().subscribe(&scope),
             scope,
@@ -108,13 +114,13 @@ impl Feed {
             opening,
             beat,
             stopping: Box::pin(app.stopping()),
-            expiry: Expiry::of(app, reader),
+            expiry: Expiry::of(app, caller),
             ahead: None,
             state: State::Reads,
             owes_caught_up: true,
-            reader: app.metrics().reader(),
+            reader,
             app: app.clone(),
-        }
+        })
     }
 
     /// What is to be sent next; waits for it. `None` after the last frame.

@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::str::FromStr;
 use std::time::Duration;
 
+use axum::BoxError;
 use axum::body::HttpBody;
 use axum::extract::{FromRequest, FromRequestParts, Query, RawPathParams, Request};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
@@ -22,6 +23,7 @@ use sha2::{Digest, Sha256};
 
 use super::error::{Code, Problem};
 use super::gate::Caller;
+use super::intake::IntakeError;
 use crate::auth::Principal;
 use crate::log::Idempotency;
 
@@ -260,7 +262,7 @@ impl JsonBody {
     /// Reads a body to its end; the headers say that it is JSON and how long it is.
     pub(crate) async fn read<B>(headers: &HeaderMap, body: B) -> Result<JsonBody, Problem>
     where
-        B: HttpBody<Data = Bytes> + Unpin,
+        B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Unpin,
     {
         let bytes = match expected_len(headers) {
             Ok(expected) => read_body(body, expected).await?,
@@ -289,19 +291,19 @@ fn is_json(headers: &HeaderMap) -> bool {
 fn expected_len(headers: &HeaderMap) -> Result<usize, Problem> {
     let Some(value) = headers.get(CONTENT_LENGTH) else { return Ok(0) };
     let len = value.to_str().ok().and_then(|text| text.parse().ok()).unwrap_or(0);
-    if len > HTTP_BODY_BYTES_MAX { Err(too_large()) } else { Ok(len) }
+    if len > HTTP_BODY_BYTES_MAX { Err(too_large(HTTP_BODY_BYTES_MAX)) } else { Ok(len) }
 }
 
-fn too_large() -> Problem {
-    let detail = format!("the body has more than {HTTP_BODY_BYTES_MAX} bytes; send it in parts");
-    Problem::new(Code::BodyTooLarge, detail).with("limit_bytes", HTTP_BODY_BYTES_MAX)
+pub(crate) fn too_large(bytes_max: usize) -> Problem {
+    let detail = format!("the body has more than {bytes_max} bytes; send it in parts");
+    Problem::new(Code::BodyTooLarge, detail).with("limit_bytes", bytes_max)
 }
 
 /// Reads on in a body that is refused, up to a bound: a client that is cut off while it still sends
 /// sees a broken connection and not the answer.
-async fn pour_away<B>(mut body: B)
+pub(crate) async fn pour_away<B>(mut body: B)
 where
-    B: HttpBody<Data = Bytes> + Unpin,
+    B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Unpin,
 {
     let pour = async {
         let mut n_bytes = 0;
@@ -319,18 +321,26 @@ where
 /// Reads a body; one that comes in one piece is not copied.
 async fn read_body<B>(mut body: B, expected: usize) -> Result<Bytes, Problem>
 where
-    B: HttpBody<Data = Bytes> + Unpin,
+    B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Unpin,
 {
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
     while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
-        let frame = frame.map_err(|_| {
-            Problem::new(Code::BodyIncomplete, "the body ended before its length was reached")
-        })?;
+        let frame = match frame {
+            Ok(frame) => frame,
+            Err(error) => {
+                let problem = broken_off(&*error.into());
+                // Its client still sends, and is not slow.
+                if !matches!(problem.code(), Code::BodyIncomplete | Code::BodyTooSlow) {
+                    pour_away(body).await;
+                }
+                return Err(problem);
+            }
+        };
         let Ok(data) = frame.into_data() else { continue };
         if first.len() + rest.len() + data.len() > HTTP_BODY_BYTES_MAX {
             pour_away(body).await;
-            return Err(too_large());
+            return Err(too_large(HTTP_BODY_BYTES_MAX));
         }
         if rest.is_empty() {
             if first.is_empty() {
@@ -343,6 +353,18 @@ where
         rest.extend_from_slice(&data);
     }
     Ok(if rest.is_empty() { first } else { rest.freeze() })
+}
+
+/// Why a body was not read to its end: what its intake refuses, or a broken connection.
+fn broken_off(error: &(dyn std::error::Error + 'static)) -> Problem {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(IntakeError::Refused(problem)) = error.downcast_ref() {
+            return problem.clone();
+        }
+        next = error.source();
+    }
+    Problem::new(Code::BodyIncomplete, "the body ended before its length was reached")
 }
 
 /// What a client calls its request, so that a repetition is answered and not done again.

@@ -6,15 +6,16 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::header::ORIGIN;
+use axum::http::header::{EXPECT, ORIGIN};
 use axum::http::{Method, Request, Response};
+use axum::response::IntoResponse as _;
 use axum::routing::future::RouteFuture;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -26,15 +27,17 @@ use tower::Service as _;
 
 use super::App;
 use super::append;
+use super::error::Problem;
+use super::gate::caller_key;
+use super::intake::Intake;
+use super::request::pour_away;
 use super::takeover::{Socket, Takeover};
 use super::tls::Tls;
+use super::turn_away::turn_away;
 use crate::fault::Subject;
 
 /// Connections that wait to be accepted: with 128, hundreds that connect at once wait a second.
 const BACKLOG: i32 = 4_096;
-
-/// How long a client may take to send the head of a request, or stay silent between two.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Bytes that hyper buffers of one connection at most; bodies pass through in pieces.
 const BUFFER_BYTES_MAX: usize = 64 << 10;
@@ -139,12 +142,20 @@ pub async fn serve(listener: Listener, app: App, drain: Duration) {
             accepted = listener.inner.accept() => accepted,
         };
         match accepted {
-            Ok((socket, _)) => {
+            Ok((socket, peer)) => {
                 if std::mem::take(&mut is_refused) {
                     app.log().faults().clear(Subject::Sockets);
                 }
-                let tls = listener.tls.clone();
-                tasks.spawn(connection(socket, tls, app.clone(), router.clone(), cut.clone()));
+                let Some(permit) = app.admission().connection() else {
+                    refuse(socket, &app, &tasks);
+                    continue;
+                };
+                let (tls, app) = (listener.tls.clone(), app.clone());
+                let served = connection(socket, tls, peer.ip(), app, router.clone(), cut.clone());
+                tasks.spawn(async move {
+                    served.await;
+                    drop(permit);
+                });
             }
             // A connection that broke before it was accepted is its client's business.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
@@ -166,10 +177,22 @@ pub async fn serve(listener: Listener, app: App, drain: Duration) {
     app.tasks().wait().await;
 }
 
+/// Closes a connection for which there is no room, and says so to as many as can be told.
+fn refuse(socket: TcpStream, app: &App, tasks: &TaskTracker) {
+    let problem = app.admission().full("connections");
+    if let Some(permit) = app.admission().turned_away() {
+        tasks.spawn(async move {
+            turn_away(socket, problem).await;
+            drop(permit);
+        });
+    }
+}
+
 /// Runs one connection to its end.
 async fn connection(
     socket: TcpStream,
     tls: Option<Tls>,
+    peer: IpAddr,
     app: App,
     router: Router,
     cut: CancellationToken,
@@ -177,8 +200,8 @@ async fn connection(
     let _ = socket.set_nodelay(true);
     let run = async {
         if let Some(tls) = tls {
-            encrypted(socket, &tls, &app, router).await;
-        } else if let Some(stream) = requests(socket, &app, router).await {
+            encrypted(socket, &tls, peer, &app, router).await;
+        } else if let Some(stream) = requests(socket, peer, &app, router).await {
             stream.run().await;
         }
     };
@@ -190,12 +213,13 @@ async fn connection(
 }
 
 /// Answers requests over TLS until the client goes; streams too are answers there.
-async fn encrypted(socket: TcpStream, tls: &Tls, app: &App, router: Router) {
+async fn encrypted(socket: TcpStream, tls: &Tls, peer: IpAddr, app: &App, router: Router) {
     // Who does not greet in time, or not in TLS, is let go.
-    let greeted = tokio::time::timeout(HEAD_TIMEOUT, tls.accept(socket)).await;
-    let Ok(Ok(socket)) = greeted else { return };
-    let service = Service { app: app.clone(), router, takeover: None };
-    let mut conn = pin!(builder().serve_connection(TokioIo::new(socket), service));
+    let limit = app.admission().limits().head_timeout;
+    let Ok(Ok(socket)) = tokio::time::timeout(limit, tls.accept(socket)).await else { return };
+    let takeover = Takeover::default();
+    let service = Service { app: app.clone(), router, peer, takeover, is_plain: false };
+    let mut conn = pin!(builder(app).serve_connection(TokioIo::new(socket), service));
     tokio::select! {
         biased;
         _ = conn.as_mut() => return,
@@ -205,20 +229,29 @@ async fn encrypted(socket: TcpStream, tls: &Tls, app: &App, router: Router) {
     let _ = conn.await;
 }
 
-fn builder() -> http1::Builder {
+fn builder(app: &App) -> http1::Builder {
+    let limits = app.admission().limits();
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
+        .header_read_timeout(limits.head_timeout)
         .max_buf_size(BUFFER_BYTES_MAX);
     builder
 }
 
 /// Answers requests until the client goes, or until one of them becomes a stream.
-async fn requests(socket: TcpStream, app: &App, router: Router) -> Option<super::takeover::Stream> {
+async fn requests(
+    socket: TcpStream,
+    peer: IpAddr,
+    app: &App,
+    router: Router,
+) -> Option<super::takeover::Stream> {
     let takeover = Takeover::default();
-    let service = Service { app: app.clone(), router, takeover: Some(takeover.clone()) };
-    let mut conn = builder().serve_connection(Socket::new(socket, takeover.clone()), service);
+    let held = takeover.clone();
+    let service = Service { app: app.clone(), router, peer, takeover: held, is_plain: true };
+    let limits = app.admission().limits();
+    let socket = Socket::new(socket, takeover.clone(), limits.answer_timeout);
+    let mut conn = builder(app).serve_connection(socket, service);
     let (mut stopping, mut is_told) = (pin!(app.stopping()), false);
     let is_over = std::future::poll_fn(|cx| {
         if !is_told && stopping.as_mut().poll(cx).is_ready() {
@@ -245,8 +278,10 @@ async fn requests(socket: TcpStream, app: &App, router: Router) -> Option<super:
 struct Service {
     app: App,
     router: Router,
-    /// Where streams are left, where a socket can be taken back.
-    takeover: Option<Takeover>,
+    peer: IpAddr,
+    takeover: Takeover,
+    /// Whether the socket can be taken back, to write a stream to it.
+    is_plain: bool,
 }
 
 impl hyper::service::Service<Request<Incoming>> for Service {
@@ -254,36 +289,65 @@ impl hyper::service::Service<Request<Incoming>> for Service {
     type Error = Infallible;
     type Future = Answer;
 
-    fn call(&self, mut request: Request<Incoming>) -> Answer {
-        let version = request.version();
-        if let Some(takeover) = &self.takeover
-            && request.method() == Method::GET
-        {
-            request.extensions_mut().insert(takeover.clone());
+    fn call(&self, request: Request<Incoming>) -> Answer {
+        let (version, admission) = (request.version(), self.app.admission());
+        let has_rates = admission.has_rates();
+        let caller = has_rates.then(|| caller_key(&self.app, request.headers(), self.peer));
+        let admitted = match admission.request(request.method(), request.uri(), caller) {
+            Ok(admitted) => admitted,
+            Err(problem) => return self.answer(Inner::Made(refused(request, problem)), version),
+        };
+        self.takeover.hold(admitted.clone());
+        let mut request = request.map(|body| Intake::new(body, admitted, admission));
+        if let Some(caller) = caller {
+            request.extensions_mut().insert(caller);
+        }
+        if self.is_plain && request.method() == Method::GET {
+            request.extensions_mut().insert(self.takeover.clone());
         }
         // A page of another origin has to hear from the router that it may.
         let is_of_a_page = request.headers().contains_key(ORIGIN);
         let target = append::target(request.method(), request.uri());
         let inner = match target.filter(|_| !is_of_a_page) {
             Some(chat) => {
-                Inner::Append(Box::pin(append::append_directly(self.app.clone(), chat, request)))
+                Inner::Made(Box::pin(append::append_directly(self.app.clone(), chat, request)))
             }
             None => Inner::Routed(Box::new(self.router.clone().call(request))),
         };
+        self.answer(inner, version)
+    }
+}
+
+impl Service {
+    fn answer(&self, inner: Inner, version: axum::http::Version) -> Answer {
         Answer { inner, version, takeover: self.takeover.clone() }
     }
 }
+
+/// Answers a request that is not let in; what it still sends is read first, unless it asked whether
+/// to send it.
+fn refused(request: Request<Incoming>, problem: Problem) -> MadeAnswer {
+    Box::pin(async move {
+        if !request.headers().contains_key(EXPECT) {
+            pour_away(request.into_body()).await;
+        }
+        problem.into_response()
+    })
+}
+
+/// An answer that is made beside the router.
+type MadeAnswer = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
 
 /// An answer on its way; one that became a stream never arrives, so that hyper writes nothing.
 struct Answer {
     inner: Inner,
     version: axum::http::Version,
-    takeover: Option<Takeover>,
+    takeover: Takeover,
 }
 
 /// Who makes the answer.
 enum Inner {
-    Append(Pin<Box<dyn Future<Output = Response<Body>> + Send>>),
+    Made(MadeAnswer),
     Routed(Box<RouteFuture<Infallible>>),
 }
 
@@ -293,15 +357,21 @@ impl Future for Answer {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         let response = match &mut this.inner {
-            Inner::Append(append) => return append.as_mut().poll(cx).map(Ok),
+            Inner::Made(made) => {
+                let response = ready!(made.as_mut().poll(cx));
+                this.takeover.answered();
+                return Poll::Ready(Ok(response));
+            }
             Inner::Routed(routed) => {
                 let Ok(response) = ready!(Pin::new(routed).poll(cx));
                 response
             }
         };
-        let Some(takeover) = &this.takeover else { return Poll::Ready(Ok(response)) };
-        match takeover.grant(response, this.version) {
-            Some(response) => Poll::Ready(Ok(response)),
+        match this.takeover.grant(response, this.version) {
+            Some(response) => {
+                this.takeover.answered();
+                Poll::Ready(Ok(response))
+            }
             None => Poll::Pending,
         }
     }

@@ -115,7 +115,7 @@ pub(crate) async fn stream_chat(
         true => until_idle_of(&app, &chat).await?,
         false => Until::Forever,
     };
-    let feed = Feed::new(&app, &caller, Scope::Chat(chat.created), place.after, until, opening);
+    let feed = Feed::new(&app, &caller, Scope::Chat(chat.created), place.after, until, opening)?;
     Ok(respond(feed, takeover))
 }
 
@@ -166,7 +166,7 @@ pub(crate) async fn stream_all(
         sse::push_resync(&mut opening, reason, app.log().head());
         place.after = push_list_snapshot(&app, &caller, &mut opening).await?;
     }
-    let feed = Feed::new(&app, &caller, scope, place.after, Until::Forever, opening);
+    let feed = Feed::new(&app, &caller, scope, place.after, Until::Forever, opening)?;
     drop(held);
     Ok(respond(feed, takeover))
 }

@@ -10,7 +10,7 @@ use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -20,7 +20,9 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+use tokio::time::Sleep;
 
+use super::admission::Admitted;
 use super::replay::Feed;
 use super::sse::Chunk;
 
@@ -41,6 +43,14 @@ struct Shared {
     /// Whether hyper still has bytes that the system did not take: the answer to an earlier
     /// request of a client that did not wait for it.
     is_blocked: AtomicBool,
+    held: Mutex<Held>,
+}
+
+/// What the request of the connection holds, and since when its answer waits to be taken.
+#[derive(Debug, Default)]
+struct Held {
+    admitted: Option<Arc<Admitted>>,
+    is_answered: bool,
 }
 
 #[derive(Debug, Default)]
@@ -56,6 +66,25 @@ enum Slot {
 impl Takeover {
     fn slot(&self) -> MutexGuard<'_, Slot> {
         self.0.slot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps what a request holds until the system has taken its answer.
+    pub(crate) fn hold(&self, admitted: Option<Arc<Admitted>>) {
+        *self.held() = Held { admitted, is_answered: false };
+    }
+
+    /// Says that the answer is made; what is held is let go of once it is written.
+    pub(crate) fn answered(&self) {
+        self.held().is_answered = true;
+    }
+
+    /// Lets go of what the request holds.
+    fn let_go(&self) {
+        self.held().admitted = None;
     }
 
     /// Leaves a feed; the response that goes with it has an empty body.
@@ -74,6 +103,9 @@ impl Takeover {
             Slot::Left(feed) if response.status().is_success() => {
                 let is_chunked = version >= Version::HTTP_11;
                 *slot = Slot::Granted(head(&response, is_chunked), is_chunked, feed);
+                drop(slot);
+                // A stream is counted as one, and no longer as a request.
+                self.let_go();
                 None
             }
             _ => Some(response),
@@ -222,17 +254,35 @@ async fn write(socket: &TcpStream, chunk: &Chunk, is_chunked: bool) -> io::Resul
 pub(crate) struct Socket {
     io: TokioIo<TcpStream>,
     takeover: Takeover,
+    /// How long a client may take nothing of an answer.
+    answer_timeout: Duration,
+    /// Runs while the client takes nothing.
+    stall: Option<Pin<Box<Sleep>>>,
 }
 
 impl Socket {
     /// A socket for hyper.
-    pub(crate) fn new(socket: TcpStream, takeover: Takeover) -> Socket {
-        Socket { io: TokioIo::new(socket), takeover }
+    pub(crate) fn new(socket: TcpStream, takeover: Takeover, answer_timeout: Duration) -> Socket {
+        Socket { io: TokioIo::new(socket), takeover, answer_timeout, stall: None }
     }
 
-    fn note(&self, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    fn note(
+        &mut self,
+        cx: &mut Context<'_>,
+        polled: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
         self.takeover.0.is_blocked.store(polled.is_pending(), Ordering::Relaxed);
-        polled
+        if polled.is_ready() {
+            self.stall = None;
+            return polled;
+        }
+        let stall = self.stall.get_or_insert_with(|| {
+            // A stream that hyper writes has let go of its request, and is given more time.
+            let is_answer = self.takeover.held().admitted.is_some();
+            Box::pin(tokio::time::sleep(if is_answer { self.answer_timeout } else { STALL }))
+        });
+        ready!(stall.as_mut().poll(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
     /// Says that nothing more will be written.
@@ -258,10 +308,16 @@ impl Write for Socket {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.io).poll_write(cx, bytes);
-        self.note(polled)
+        self.note(cx, polled)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // hyper flushes once all that it had was written.
+        let mut held = self.takeover.held();
+        if held.is_answered {
+            held.admitted = None;
+        }
+        drop(held);
         Pin::new(&mut self.io).poll_flush(cx)
     }
 
@@ -279,6 +335,6 @@ impl Write for Socket {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.io).poll_write_vectored(cx, slices);
-        self.note(polled)
+        self.note(cx, polled)
     }
 }

@@ -146,6 +146,11 @@ impl Append {
         Ok(append)
     }
 
+    /// How many events it carries.
+    pub fn n_events(&self) -> usize {
+        self.drafts.len()
+    }
+
     fn empty(chat: ChatId, n_events: usize, bounds: Bounds) -> Result<Append, AppendError> {
         if n_events == 0 {
             return Err(AppendError::Empty);

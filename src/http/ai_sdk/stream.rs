@@ -80,7 +80,7 @@ pub(super) async fn answer(
             beat,
             stopping: Box::pin(app.stopping()),
             expiry: Expiry::of(app, caller),
-            reader: app.metrics().reader(),
+            reader: app.admission().stream()?,
         })
     };
     let mut response = Response::new(body);
