@@ -218,28 +218,28 @@ mod tests {
         Admission::new(limits, Arc::new(Metrics::new()))
     }
 
-    fn ask(admission: &Admission, method: Method) -> Result<Option<Arc<Admitted>>, Code> {
+    fn ask(admission: &Admission, method: &Method) -> Result<Option<Arc<Admitted>>, Code> {
         let uri = Uri::from_static("/v1/chats");
-        admission.request(&method, &uri, None).map_err(|problem| problem.code())
+        admission.request(method, &uri, None).map_err(|problem| problem.code())
     }
 
     #[test]
     fn who_is_beyond_a_bound_is_refused_until_somebody_leaves() {
         let admission = admission(|limits| (limits.requests_max, limits.writes_max) = (2, 1));
-        let write = ask(&admission, Method::POST).unwrap();
-        assert_eq!(ask(&admission, Method::POST).unwrap_err(), Code::Overloaded);
-        let read = ask(&admission, Method::GET).unwrap();
-        assert_eq!(ask(&admission, Method::GET).unwrap_err(), Code::Overloaded);
+        let write = ask(&admission, &Method::POST).unwrap();
+        assert_eq!(ask(&admission, &Method::POST).unwrap_err(), Code::Overloaded);
+        let read = ask(&admission, &Method::GET).unwrap();
+        assert_eq!(ask(&admission, &Method::GET).unwrap_err(), Code::Overloaded);
         drop(write);
-        let again = ask(&admission, Method::POST).unwrap();
+        let again = ask(&admission, &Method::POST).unwrap();
         drop((read, again));
-        assert!(ask(&admission, Method::GET).unwrap().is_some());
+        assert!(ask(&admission, &Method::GET).unwrap().is_some());
     }
 
     #[test]
     fn health_is_told_when_nothing_else_is() {
         let admission = admission(|limits| limits.requests_max = 1);
-        let _held = ask(&admission, Method::GET).unwrap();
+        let _held = ask(&admission, &Method::GET).unwrap();
         for path in ALWAYS {
             let let_in = admission.request(&Method::GET, &Uri::from_static(path), None);
             assert!(let_in.unwrap().is_none(), "{path}");
@@ -249,8 +249,8 @@ mod tests {
     #[test]
     fn bodies_share_their_room_and_give_it_back() {
         let admission = admission(|limits| limits.bodies_bytes_max = 10);
-        let first = ask(&admission, Method::POST).unwrap().unwrap();
-        let second = ask(&admission, Method::POST).unwrap().unwrap();
+        let first = ask(&admission, &Method::POST).unwrap().unwrap();
+        let second = ask(&admission, &Method::POST).unwrap().unwrap();
         let room = |of: &Admitted, n| of.make_room(n).map_err(|problem| problem.code());
         assert_eq!((room(&first, 4), room(&first, 4)), (Ok(()), Ok(())));
         assert_eq!((room(&second, 3), room(&second, 2)), (Err(Code::Overloaded), Ok(())));
