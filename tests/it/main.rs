@@ -19,6 +19,7 @@ mod handoff;
 mod http;
 mod interop;
 mod model;
+mod overload;
 mod parked;
 mod power_loss;
 mod provider;

@@ -9,6 +9,7 @@
 //! - [`failure`] has everybody tell how a turn failed, [`inspect`] the files what is in them;
 //! - [`interposer`] stands between a program and the system, and lets operations fail;
 //! - [`left_out`] says loudly what could not be tested here;
+//! - [`resources`] measures what a process uses;
 //! - [`rounds`] says how long a test goes on that draws its cases;
 //! - [`wait`] waits for a state, with a deadline; [`temp_dir`] is a directory on a real disk.
 
@@ -27,6 +28,7 @@ pub mod left_out;
 pub mod model_server;
 pub mod peer;
 pub mod recording;
+pub mod resources;
 pub mod rng;
 pub mod rounds;
 pub mod sample;

@@ -94,6 +94,15 @@ impl SseReader {
         if status != 200 {
             return Err((status, response.text().await.unwrap_or_default()));
         }
+        Ok(SseReader::of(response))
+    }
+
+    /// Reads what a server grants.
+    ///
+    /// # Panics
+    ///
+    /// If it is no event stream.
+    pub fn of(response: reqwest::Response) -> SseReader {
         let header = |name: &str| {
             let value = response.headers().get(name).and_then(|value| value.to_str().ok());
             value.unwrap_or_default().to_owned()
@@ -101,7 +110,7 @@ impl SseReader {
         assert_eq!(header("content-type"), "text/event-stream");
         assert_eq!(header("cache-control"), "no-cache, no-transform");
         assert_eq!(header("x-accel-buffering"), "no");
-        Ok(SseReader { chunks: response.bytes_stream().boxed(), buffer: BytesMut::new() })
+        SseReader { chunks: response.bytes_stream().boxed(), buffer: BytesMut::new() }
     }
 
     /// The next frame, comments included; `None` when the server has ended the stream.

@@ -1,0 +1,89 @@
+//! What a process uses, as Linux tells it, and what figures are made of: percentiles.
+
+use std::fmt;
+use std::time::Duration;
+
+/// Bytes of memory that a process has in use.
+///
+/// # Panics
+///
+/// If there is no such process.
+pub fn memory_bytes(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("Linux says so");
+    let kib = line.split_whitespace().nth(1).expect("a number stands there");
+    kib.parse::<u64>().expect("a number stands there") << 10
+}
+
+/// Files that a process has open, sockets among them.
+///
+/// # Panics
+///
+/// If there is no such process.
+pub fn n_open_files(pid: u32) -> usize {
+    std::fs::read_dir(format!("/proc/{pid}/fd")).expect("it runs").count()
+}
+
+/// Times that were measured.
+#[derive(Debug, Default, Clone)]
+pub struct Times(Vec<Duration>);
+
+impl Times {
+    /// Adds one.
+    pub fn add(&mut self, time: Duration) {
+        self.0.push(time);
+    }
+
+    /// Adds those of another.
+    pub fn extend(&mut self, other: &Times) {
+        self.0.extend_from_slice(&other.0);
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The time within which `percent` of them lie; zero if there is none.
+    pub fn percentile(&self, percent: usize) -> Duration {
+        let mut times = self.0.clone();
+        times.sort_unstable();
+        let index = (times.len() * percent / 100).min(times.len().saturating_sub(1));
+        times.get(index).copied().unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Times {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ms = |percent| self.percentile(percent).as_secs_f64() * 1_000.0;
+        write!(f, "p50 {:.1} ms, p99 {:.1} ms", ms(50), ms(99))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_percentile_is_one_of_the_times() {
+        let mut times = Times::default();
+        assert_eq!(times.percentile(50), Duration::ZERO);
+        (1..=100).rev().for_each(|ms| times.add(Duration::from_millis(ms)));
+        assert_eq!(times.percentile(0), Duration::from_millis(1));
+        assert_eq!(times.percentile(50), Duration::from_millis(51));
+        assert_eq!(times.percentile(99), Duration::from_millis(100));
+        assert_eq!(times.to_string(), "p50 51.0 ms, p99 100.0 ms");
+    }
+
+    #[test]
+    fn a_process_uses_memory_and_files() {
+        let pid = std::process::id();
+        assert!(memory_bytes(pid) > 1 << 20);
+        assert!(n_open_files(pid) > 2);
+    }
+}
