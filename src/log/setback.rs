@@ -62,7 +62,7 @@ pub(crate) struct CommitFailure {
 enum Left {
     /// No commit mark: nothing of it is stored.
     Nothing,
-    /// Perhaps a commit mark, which the next commit writes over.
+    /// A commit mark that SQLite does not know of, and that the next commit writes over.
     Mark,
     /// Something that only a restart can tell.
     Doubt,
@@ -143,7 +143,10 @@ impl Writer {
     pub(super) fn fail(&mut self, failure: CommitFailure) {
         let _ = self.db.execute_batch("ROLLBACK");
         self.chats.clear();
-        let CommitFailure { left, error } = failure;
+        let CommitFailure { mut left, error } = failure;
+        if left == Left::Mark {
+            left = self.write_over_mark();
+        }
         match left {
             Left::Doubt => self.stop_writing(&error),
             Left::Nothing | Left::Mark => self.meet(&error),
@@ -223,16 +226,31 @@ impl Writer {
         if !self.setbacks.is_raised {
             return;
         }
-        let checked = self
-            .db
-            .execute(
-                "INSERT OR REPLACE INTO meta (name, value) VALUES ('write_check', zeroblob(?1))",
-                [CHECK_BYTES],
-            )
-            .and_then(|_| self.db.execute("DELETE FROM meta WHERE name = 'write_check'", []));
-        match checked {
-            Ok(_) => self.wrote(),
+        match self.write_check() {
+            Ok(()) => self.wrote(),
             Err(error) => self.meet(&error),
+        }
+    }
+
+    /// Writes something that means nothing, and takes it away.
+    fn write_check(&self) -> Result<(), rusqlite::Error> {
+        self.db.execute(
+            "INSERT OR REPLACE INTO meta (name, value) VALUES ('write_check', zeroblob(?1))",
+            [CHECK_BYTES],
+        )?;
+        self.db.execute("DELETE FROM meta WHERE name = 'write_check'", [])?;
+        Ok(())
+    }
+
+    /// Writes over a commit that has its mark in the WAL and is not in its index, so that a crash
+    /// does not bring to light what was refused; what is left of it.
+    ///
+    /// If the index cannot grow now either, the mark in the WAL is that of something that means
+    /// nothing.
+    fn write_over_mark(&self) -> Left {
+        match self.write_check().map_err(|error| CommitFailure::at_commit(error).left) {
+            Ok(()) | Err(Left::Mark) => Left::Nothing,
+            Err(Left::Nothing | Left::Doubt) => Left::Doubt,
         }
     }
 

@@ -12,11 +12,21 @@ use super::trial::{Outcome, Trial};
 /// Descriptors that the server may open beyond those that it has.
 const SPARE: usize = 3;
 
+/// Connections of the test's own that are open before.
+const N_WARM: usize = 8;
+
 /// Connections that nobody can accept.
 const N_WAITING: usize = 40;
 
 fn n_descriptors(pid: u32) -> usize {
     std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
+}
+
+/// Lets a process have so many descriptors from now on.
+fn limit(pid: u32, n: usize) {
+    let limit = format!("--nofile={n}:");
+    let limited = Command::new("prlimit").args(["--pid", &pid.to_string(), &limit]).status();
+    assert!(limited.unwrap().success(), "prlimit sets a limit");
 }
 
 /// Processor time that a process has used, in hundredths of a second.
@@ -30,9 +40,10 @@ fn ticks(pid: u32) -> u64 {
 async fn without_descriptors_nobody_new_gets_in_and_who_is_in_goes_on() {
     let mut trial = Trial::start("no descriptors", 1, &[]).await;
     let pid = trial.server.pid();
-    let limit = format!("--nofile={}:", n_descriptors(pid) + SPARE);
-    let limited = Command::new("prlimit").args(["--pid", &pid.to_string(), &limit]).status();
-    assert!(limited.unwrap().success(), "prlimit sets a limit");
+    // A call that found no idle connection would make one, which nobody accepts.
+    let warm = (0..N_WARM).map(|_| trial.client.get("/healthz"));
+    futures_util::future::join_all(warm).await;
+    limit(pid, n_descriptors(pid) + SPARE);
     let address = trial.server.base_url().strip_prefix("http://").unwrap().to_owned();
     let waiting: Vec<TcpStream> =
         (0..N_WAITING).map(|_| TcpStream::connect(&address).unwrap()).collect();
@@ -47,7 +58,8 @@ async fn without_descriptors_nobody_new_gets_in_and_who_is_in_goes_on() {
         assert_eq!(trial.speakers[0].say(&trial.client).await.0, Outcome::Stored);
     }
 
-    // The waiting ones leave, and somebody new gets in.
+    // There are some again, the waiting ones leave, and somebody new gets in.
+    limit(pid, 1_024);
     drop(waiting);
     let ready = async || (trial.client.get("/readyz").await.status == 200).then_some(());
     eventually("descriptors to be there again", ready).await;

@@ -205,6 +205,22 @@ async fn a_disk_that_becomes_read_only_is_told_of_and_one_that_is_writable_again
     assert!(n_met > 0, "the disk was read-only");
 }
 
+/// The index of the WAL grows with every 4,096 pages: then SQLite has written the commit already.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_the_index_of_the_wal_has_no_room_for_is_not_stored() {
+    let mut trial = Trial::start("the index of the WAL", 1, &[]).await;
+    // Without checkpoints the WAL grows.
+    trial.faults.set(&["write log.db 28", "write log.db-shm 28"]);
+    trial.speak(4_000, 1).await;
+    assert_eq!(trial.speakers[0].n_of(Outcome::Refused), 1);
+    assert!(trial.speakers[0].n_of(Outcome::Stored) > 500, "the WAL was large");
+    trial.said_unwell("log", "disk_full").await;
+    assert_eq!(trial.speakers[0].say(&trial.client).await.0, Outcome::Refused);
+    trial.assert_reads().await;
+    trial.finish().await;
+    println!("an index of the WAL that cannot grow, lost: 0, silent: 0");
+}
+
 /// The rebuild of a view, once it has ended: its state, and why.
 async fn rebuilt(client: &Client) -> (String, String) {
     eventually("the rebuild to end", async || {

@@ -344,3 +344,48 @@ pub(super) async fn said_in(client: &Client, chat: &str) -> Vec<String> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn speaker(outcome: Outcome) -> Speaker {
+        let text = || String::new();
+        let turn = ExternalTurn {
+            chat: text(),
+            turn: text(),
+            message: text(),
+            user_message: text(),
+            token: text(),
+            resume_after: 0,
+            next_number: 1,
+        };
+        Speaker { turn, n_said: 1, said: vec![("a".to_owned(), outcome)] }
+    }
+
+    #[test]
+    fn what_was_not_known_may_be_there_or_not() {
+        speaker(Outcome::Unknown).compare(&[]);
+        speaker(Outcome::Unknown).compare(&["a".to_owned()]);
+        speaker(Outcome::Refused).compare(&[]);
+        speaker(Outcome::Stored).compare(&["a".to_owned()]);
+    }
+
+    #[test]
+    #[should_panic(expected = "lost: a")]
+    fn what_was_acknowledged_has_to_be_there() {
+        speaker(Outcome::Stored).compare(&[]);
+    }
+
+    #[test]
+    #[should_panic(expected = "refused and stored: a")]
+    fn what_was_refused_must_not_be_there() {
+        speaker(Outcome::Refused).compare(&["a".to_owned()]);
+    }
+
+    #[test]
+    #[should_panic(expected = "nobody said it")]
+    fn what_nobody_said_must_not_be_there() {
+        speaker(Outcome::Stored).compare(&["a".to_owned(), "b".to_owned()]);
+    }
+}
