@@ -172,7 +172,11 @@ impl Run<'_> {
                 Ok(()) if self.chain.next == from => break,
                 Ok(()) => {}
                 Err(PageError::Row(error)) if is_busy(&error) => return Err(error.into()),
-                Err(PageError::Row(error)) => self.skip_unreadable(log, &error)?,
+                Err(PageError::Row(error)) => {
+                    if !self.skip_unreadable(log, &error)? {
+                        break;
+                    }
+                }
                 Err(PageError::Tables(error)) => self.give_up_rules(&error),
             }
             let seq = self.chain.next.prev().min(self.head);
@@ -226,20 +230,20 @@ impl Run<'_> {
         result
     }
 
-    /// Finds the first row after those that cannot be read, and goes on there.
+    /// Finds the first row after those that cannot be read, and goes on there; `false` if there is
+    /// none.
     fn skip_unreadable(
         &mut self,
         log: &mut OfflineLog,
         error: &rusqlite::Error,
-    ) -> Result<(), OfflineError> {
+    ) -> Result<bool, OfflineError> {
         let span = unreadable_from(log, self.chain.next, self.head)?;
         self.found(&Finding::Unreadable { span, cause: error.to_string() });
         if let Some(rules) = &mut self.rules {
             rules.lose(span);
         }
-        let is_last = span.last == Seq::MAX;
-        self.chain.skip_to(if is_last { self.head.next() } else { span.last.next() });
-        Ok(())
+        self.chain.skip_to(span.last.next());
+        Ok(span.last < Seq::MAX)
     }
 
     /// Goes on without the rules, which cannot be asked without the writer's tables.
