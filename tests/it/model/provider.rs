@@ -22,23 +22,26 @@ pub(super) enum Word {
 
 type Line = (mpsc::UnboundedSender<Word>, Option<mpsc::UnboundedReceiver<Word>>);
 
+/// The chat and the turn, by the server's names.
+pub(super) type Place = (String, String);
+
 /// A provider whose turns are held; cloning shares them.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Held(Arc<Mutex<HashMap<String, Line>>>);
+pub(super) struct Held(Arc<Mutex<HashMap<Place, Line>>>);
 
 impl Held {
-    fn line<T>(&self, turn: &str, of: impl FnOnce(&mut Line) -> T) -> T {
+    fn line<T>(&self, turn: Place, of: impl FnOnce(&mut Line) -> T) -> T {
         let mut lines = self.0.lock().unwrap();
-        of(lines.entry(turn.to_owned()).or_insert_with(|| {
+        of(lines.entry(turn).or_insert_with(|| {
             let (says, hears) = mpsc::unbounded_channel();
             (says, Some(hears))
         }))
     }
 
     /// Lets a turn say something, now or once it has begun.
-    pub(super) fn let_say(&self, turn: &str, word: Word) {
+    pub(super) fn let_say(&self, turn: &Place, word: Word) {
         // A turn that is over hears nothing, as the model knows.
-        let _ = self.line(turn, |line| line.0.send(word));
+        let _ = self.line(turn.clone(), |line| line.0.send(word));
     }
 }
 
@@ -49,7 +52,8 @@ pub(super) fn event(kind: &str, payload: &Value) -> Event {
 
 impl Provider for Held {
     fn start(&self, request: TurnRequest) -> BoxFuture<'_, Result<Saying, ProviderError>> {
-        let hears = self.line(request.turn.as_str(), |line| line.1.take()).expect("it starts once");
+        let place = (request.chat.as_str().to_owned(), request.turn.as_str().to_owned());
+        let hears = self.line(place, |line| line.1.take()).expect("it starts once");
         let stop = request.stop;
         // The receivers of answers: whoever drops one is not asked any more.
         let asked: Vec<oneshot::Receiver<scrollback::provider::Answer>> = Vec::new();

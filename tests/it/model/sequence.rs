@@ -11,7 +11,7 @@ use super::compare;
 use super::history::{Ev, Proto};
 use super::names::Names;
 use super::op::{Call, Op, ReaderOp, Restart, Step};
-use super::provider::{Held, Word, event};
+use super::provider::{Held, Place, Word, event};
 use super::readers::Reader;
 use super::server::Server;
 use super::world::{Expected, Sabotage, World};
@@ -63,7 +63,7 @@ impl Sequence {
         self.n_steps += 1;
         let open = self.open_turn(&step.op);
         let expected = self.world.expect(step);
-        self.act(step, open.as_deref(), &expected).await;
+        self.act(step, open.as_ref(), &expected).await;
         self.see(&expected).await;
         self.note(step, &expected);
         self.readers_go_on(&step.op).await;
@@ -71,13 +71,14 @@ impl Sequence {
     }
 
     /// The turn that a provider speaks in, by the server's name.
-    fn open_turn(&self, op: &Op) -> Option<String> {
+    fn open_turn(&self, op: &Op) -> Option<Place> {
         let (Op::Say { chat, .. } | Op::End { chat, .. }) = op else { return None };
         let open = self.world.chats[chat].open().unwrap();
-        Some(self.names.real(&open.turn).to_owned())
+        let real = |name: &str| self.names.real(name).to_owned();
+        Some((real(chat), real(&open.turn)))
     }
 
-    async fn act(&mut self, step: &Step, turn: Option<&str>, expected: &Expected) {
+    async fn act(&mut self, step: &Step, turn: Option<&Place>, expected: &Expected) {
         match &step.op {
             Op::Again { kept, is_other } => {
                 let kept = self.world.kept[*kept].clone();
