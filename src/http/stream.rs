@@ -157,6 +157,11 @@ pub(crate) async fn stream_all(
 ) -> Result<Response<Body>, Problem> {
     let mut place = Place::of(&app, &headers, &params)?;
     let (scope, held) = scope(&app, &caller, params.text("chats")).await?;
+    // Whose a deleted chat was is erased with it. Somebody who does not see all chats, and was away
+    // when one went, is told to look which are left.
+    if !caller.sees_all() && place.after > Seq::ZERO && app.log().last_deletion() > place.after {
+        place.resync.get_or_insert("chats_deleted");
+    }
     if method == Method::HEAD {
         return Ok(head_only());
     }

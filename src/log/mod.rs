@@ -137,6 +137,11 @@ impl Log {
         self.shared.recent.head()
     }
 
+    /// The seq of the last tombstone of all chats; zero if there is none.
+    pub fn last_deletion(&self) -> Seq {
+        self.shared.recent.last_deletion()
+    }
+
     /// A watch of the head: state, not edges.
     pub fn watch_head(&self) -> watch::Receiver<Seq> {
         self.shared.recent.watch_head()

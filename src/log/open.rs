@@ -154,7 +154,9 @@ pub(crate) fn open(dir: &Path, options: LogOptions, clock: &Clock) -> Result<Log
         let (head, witnessed) = (end.head, witnessed.head);
         return Err(OpenError::TailLost { dir: dir.to_owned(), head, witnessed });
     }
-    let (recent, poisoned) = (Arc::new(Recent::new(end.head)), Arc::new(AtomicBool::new(false)));
+    let last_deletion = read_last_deletion(&db).map_err(recover)?;
+    let recent = Arc::new(Recent::new(end.head, last_deletion));
+    let poisoned = Arc::new(AtomicBool::new(false));
     let restart_wal = Arc::new(AtomicBool::new(false));
     let faults = options.faults;
     let flags = Flags {
@@ -288,6 +290,13 @@ fn read_meta(db: &Connection) -> Result<Meta, rusqlite::Error> {
         params![log_id.as_bytes(), lease_key],
     )?;
     Ok(Meta { log_id, lease_key })
+}
+
+/// The seq of the last tombstone; zero if no chat was deleted.
+fn read_last_deletion(db: &Connection) -> Result<Seq, rusqlite::Error> {
+    let last: Option<i64> =
+        db.query_row("SELECT max(deleted_seq) FROM chat", [], |row| row.get(0))?;
+    Ok(last.and_then(Seq::from_i64).unwrap_or_default())
 }
 
 /// Where the log ends.

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
-use scrollback_schema::Seq;
 use scrollback_schema::limits::RECENT_BYTES_MAX;
+use scrollback_schema::{Kind, Seq};
 use tokio::sync::{Notify, watch};
 
 use super::followed::Followed;
@@ -22,6 +22,8 @@ pub(crate) struct Recent {
     inner: Mutex<Inner>,
     /// `Inner::head`, read without the lock.
     head_now: AtomicU64,
+    /// The last tombstone, or 0.
+    last_deletion: AtomicU64,
     head: watch::Sender<Seq>,
     /// For threads, which cannot await the watch.
     grown: Condvar,
@@ -46,8 +48,8 @@ struct ChatTail {
 }
 
 impl Recent {
-    /// Nothing in memory, the head where the file ends.
-    pub(crate) fn new(head: Seq) -> Recent {
+    /// Nothing in memory, the head where the file ends, and where in it a chat was last deleted.
+    pub(crate) fn new(head: Seq, last_deletion: Seq) -> Recent {
         Recent {
             inner: Mutex::new(Inner {
                 from: head,
@@ -59,6 +61,7 @@ impl Recent {
                 followed: Followed::default(),
             }),
             head_now: AtomicU64::new(head.get()),
+            last_deletion: AtomicU64::new(last_deletion.get()),
             head: watch::Sender::new(head),
             grown: Condvar::new(),
         }
@@ -71,6 +74,11 @@ impl Recent {
     /// The last committed seq.
     pub(crate) fn head(&self) -> Seq {
         Seq::new(self.head_now.load(Ordering::Acquire)).unwrap_or(Seq::MAX)
+    }
+
+    /// The seq of the last tombstone; zero if there is none.
+    pub(crate) fn last_deletion(&self) -> Seq {
+        Seq::new(self.last_deletion.load(Ordering::Acquire)).unwrap_or(Seq::MAX)
     }
 
     /// A watch of the head.
@@ -110,6 +118,10 @@ impl Recent {
             if last_chat != Some(chat) {
                 readers.extend(tail.readers.values().cloned());
                 last_chat = Some(chat);
+            }
+            // Nothing comes after a tombstone, in its section either.
+            if section.kind_at(section.len() - 1) == Kind::ChatDeleted.number() {
+                self.last_deletion.store(section.last_seq().get(), Ordering::Release);
             }
             inner.followed.publish(&section, &mut readers);
             inner.sections.push_back(section);

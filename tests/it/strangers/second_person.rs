@@ -67,6 +67,33 @@ async fn a_feed_leaves_out_a_chat_that_is_named_and_not_ones_own() {
 }
 
 #[tokio::test]
+async fn who_was_away_when_a_chat_was_deleted_is_told_to_look_again() {
+    let people = People::new().await;
+    let mut feed = feed(&people, people.ann.reveal(), "/v1/stream?after_seq=0").await;
+    while !feed.next().await.unwrap().contains("event: caught_up") {}
+    let head = people.api.log.head();
+    people.ann(Method::DELETE, &of_chat(""), &json!({})).await.expect(200);
+    // Who is there hears of it.
+    while !feed.next().await.unwrap().contains("chat_deleted") {}
+    drop(feed);
+    let away = async |after: scrollback_schema::Seq| {
+        let path = format!("/v1/stream?after_seq={after}");
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        let request = with_token(request, people.ann.reveal());
+        let mut feed = people.api.stream_with(request).await;
+        let mut said = String::new();
+        while !said.contains("event: caught_up") {
+            said.push_str(&feed.next().await.unwrap());
+        }
+        said
+    };
+    let said = away(head).await;
+    assert!(said.contains("chats_deleted") && said.contains("event: snapshot"), "{said}");
+    assert!(!said.contains(CHAT) && !said.contains(SECRET), "{said}");
+    assert!(!away(people.api.log.head()).await.contains("resync"), "nothing went since");
+}
+
+#[tokio::test]
 async fn a_key_of_idempotency_is_its_users_own() {
     let people = People::new().await;
     let make = async |token: &str| {
