@@ -34,7 +34,6 @@ use crate::sqlite::{CheckpointMode, checkpoint};
 const INSERT_BATCH: &str = include_str!("sql/insert_batch.sql");
 
 /// What the writer is asked to do.
-#[expect(clippy::large_enum_variant, reason = "almost every command is the large one")]
 pub(crate) enum Command {
     /// Append events.
     Append(Job),
