@@ -40,7 +40,7 @@ const N_AT_ONCE: usize = 4;
 #[test]
 fn random_sequences_agree_with_the_model() {
     let (n, seed) = (rounds().scale(N_SEQUENCES), rounds().seed());
-    println!("seed: {seed} (SCROLLBACK_SEED), sequences: {n}, steps: {}", n * N_STEPS);
+    println!("seed: {seed} (SCROLLBACK_SEED)");
     let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
     std::thread::scope(|scope| {
         for _ in 0..N_AT_ONCE {
@@ -54,7 +54,9 @@ fn random_sequences_agree_with_the_model() {
             });
         }
     });
-    assert_eq!(done.into_inner(), n);
+    let n_done = done.into_inner();
+    println!("sequences: {n_done}, steps: {}", n_done * N_STEPS);
+    assert_eq!(n_done, n);
 }
 
 #[test]

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 /// What is let out next.
 #[derive(Debug)]
 pub(super) enum Word {
-    Event(Event),
+    Event(Box<Event>),
     /// The good end.
     End,
     Failure(&'static str),
@@ -70,7 +70,7 @@ impl Provider for Held {
                         let code = ErrorCode::ProviderTransport;
                         Err(ProviderError::new(code, Phase::Stream, sentence))
                     }
-                    Word::Event(event) => Ok(said(event, &mut asked)),
+                    Word::Event(event) => Ok(said(*event, &mut asked)),
                 };
                 Some((said, (hears, stop, asked)))
             });

@@ -86,7 +86,7 @@ impl Sequence {
             }
             Op::Say { said, .. } => {
                 for (kind, payload) in said {
-                    self.held.let_say(turn.unwrap(), Word::Event(event(kind, payload)));
+                    self.held.let_say(turn.unwrap(), Word::Event(Box::new(event(kind, payload))));
                 }
             }
             Op::End { failure, .. } => {
@@ -265,7 +265,7 @@ impl Sequence {
         }
         let alive: Vec<&String> =
             all.into_iter().filter(|id| !world.chats[*id].is_deleted()).collect();
-        if !alive.is_empty() && self.n_steps % 2 == 0 {
+        if !alive.is_empty() && self.n_steps.is_multiple_of(2) {
             let chat = alive[self.n_steps % alive.len()];
             let events = &world.chats[chat].events;
             let at_seq = events[self.n_steps * 7 % events.len()].seq;

@@ -2,7 +2,9 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, Once};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use scrollback::clock::monotonic;
 
 use super::draw::Draw;
 use super::history::Known;
@@ -37,7 +39,7 @@ impl Failure {
 
     /// The same failure with steps left out, one after the other.
     fn shrunk(&self) -> Failure {
-        let begun = Instant::now();
+        let begun = monotonic();
         let mut short =
             Failure { seed: self.seed, steps: self.steps.clone(), said: self.said.clone() };
         let mut at = short.steps.len();

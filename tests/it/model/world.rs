@@ -39,7 +39,7 @@ impl Expected {
 pub(super) enum Sabotage {
     /// An event that is stored.
     Event,
-    /// A key.
+    /// That a key was used.
     Key,
     /// An edit of the queue.
     Edit,
@@ -49,6 +49,7 @@ pub(super) enum Sabotage {
 #[derive(Debug, Clone)]
 pub(super) struct Kept {
     pub(super) key: String,
+    op: Op,
     pub(super) call: Call,
     pub(super) expected: Expected,
 }
@@ -117,9 +118,9 @@ impl World {
         let expected = self.of_op(&step.op).unwrap_or_else(|refused| refused);
         if let (Some(key), Some(call)) = (&step.key, step.op.call())
             && (200..300).contains(&expected.status)
-            && self.sabotage != Some(Sabotage::Key)
         {
-            self.kept.push(Kept { key: key.clone(), call, expected: expected.clone() });
+            let (key, op, expected) = (key.clone(), step.op.clone(), expected.clone());
+            self.kept.push(Kept { key, op, call, expected });
         }
         expected
     }
@@ -154,6 +155,9 @@ impl World {
             Op::Again { kept, is_other: true } => {
                 debug_assert!(*kept < self.kept.len(), "a call that was kept");
                 Expected::problem(409, "idempotency_key_reused")
+            }
+            Op::Again { kept, is_other: false } if self.sabotage == Some(Sabotage::Key) => {
+                return self.of_op(&self.kept[*kept].op.clone());
             }
             Op::Again { kept, is_other: false } => {
                 Expected { stored: Vec::new(), ..self.kept[*kept].expected.clone() }
@@ -374,13 +378,11 @@ pub(super) fn complete_payload(kind: &str, payload: &mut Value, took_ms: i64) {
     match kind {
         "complete" => payload["status"] = json!("completed"),
         "cancelled" => payload["status"] = json!("interrupted"),
-        "usage" => {
-            if payload.get("percentage").is_none() {
-                let n = |name: &str| payload[name].as_f64().unwrap_or(0.0);
-                let (said, window) = (n("input_tokens") + n("output_tokens"), n("context_window"));
-                let full = if window > 0.0 { said * 100.0 / window } else { 0.0 };
-                payload["percentage"] = json!(full.min(100.0));
-            }
+        "usage" if payload.get("percentage").is_none() => {
+            let n = |name: &str| payload[name].as_f64().unwrap_or(0.0);
+            let (said, window) = (n("input_tokens") + n("output_tokens"), n("context_window"));
+            let full = if window > 0.0 { said * 100.0 / window } else { 0.0 };
+            payload["percentage"] = json!(full.min(100.0));
         }
         _ => {}
     }
