@@ -57,6 +57,12 @@ impl Chain {
         self.previous.map(|link| link.computed)
     }
 
+    /// Whether a row fits the one in front just as it is.
+    pub(crate) fn fits(&self, head: &RowHead, checksum: u32, records: &[u8]) -> bool {
+        self.previous
+            .is_some_and(|before| row_checksum(head, records, before.stored) == Ok(checksum))
+    }
+
     /// Looks at a row; `true` if its records can be walked.
     pub(crate) fn row(
         &mut self,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 use scrollback_schema::Seq;
-use scrollback_schema::batch::PayloadState;
+use scrollback_schema::batch::{PayloadState, RowHead};
 
 use super::chain::{self, Chain};
 use super::files;
@@ -140,7 +140,12 @@ impl ReadablePages {
         })
     }
 
-    fn row(&mut self, db: &Connection, row: Row, passage: &mut Passage) {
+    fn row(&mut self, db: &Connection, mut row: Row, passage: &mut Passage) {
+        // A key that is damaged leaves a hole in front of the row; the checksum knows its place.
+        let in_place = RowHead { first_seq: self.due, ..row.head };
+        if self.doubtful.is_none() && self.chain.fits(&in_place, row.checksum, &row.records) {
+            row.head = in_place;
+        }
         // Where a doubtful row ends is not known from itself.
         self.chain.next = if self.doubtful.is_some() { row.head.first_seq } else { self.due };
         let mut findings = Vec::new();

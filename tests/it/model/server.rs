@@ -7,6 +7,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Method, Request, Response};
 use http_body_util::BodyExt;
+use scrollback::auth::Authenticator;
 use scrollback::clock::Clock;
 use scrollback::config::Config;
 use scrollback::http::{App, AppParts, Metrics, router};
@@ -160,11 +161,13 @@ impl Life {
         config.default_provider = Some(PROVIDER.to_owned());
         let mut providers = Providers::default();
         providers.insert(PROVIDER, Arc::new(held.clone()));
+        let auth = Arc::new(Authenticator::build(&config.auth, &|_| None).unwrap());
         let parts = AppParts {
             log: log.clone(),
             projector: projector.clone(),
             config,
             providers,
+            auth,
             clock: clock.clone(),
             metrics,
         };
