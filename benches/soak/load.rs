@@ -1,5 +1,5 @@
-//! What is asked of the server: producers that write, readers that follow, and pages that are looked
-//! at; all of them come back after a kill, and each checks what it gets.
+//! What is asked of the server: producers that write, readers that follow, and pages that are
+//! looked at; all of them come back after a kill, and each checks what it gets.
 //!
 //! A producer knows what was acknowledged, a reader that no seq is left out and none comes twice:
 //! a loss ends the program. The text of an event says when it was sent.

@@ -2,8 +2,8 @@
 //! nothing that it acknowledged is lost. `tests/soak` runs it.
 //!
 //! `load` is what is asked of the server, `sample` what is measured every few seconds and what the
-//! figures have to be, `plot` how they look. Here a server is started, killed, and at last verified.
-//! The last quarter is not disturbed: what a restart would hide shows there.
+//! figures have to be, `plot` how they look. Here a server is started, killed, and verified. The
+//! last quarter is not disturbed: what a restart would hide shows there.
 
 #![expect(clippy::disallowed_methods, reason = "a soak looks at the clock and its environment")]
 

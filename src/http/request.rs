@@ -332,6 +332,7 @@ where
                 let problem = broken_off(&*error.into());
                 // Its client still sends, and is not slow.
                 if !matches!(problem.code(), Code::BodyIncomplete | Code::BodyTooSlow) {
+                    drop((first, rest));
                     pour_away(body).await;
                 }
                 return Err(problem);
@@ -339,6 +340,7 @@ where
         };
         let Ok(data) = frame.into_data() else { continue };
         if first.len() + rest.len() + data.len() > HTTP_BODY_BYTES_MAX {
+            drop((first, rest));
             pour_away(body).await;
             return Err(too_large(HTTP_BODY_BYTES_MAX));
         }

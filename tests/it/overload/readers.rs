@@ -157,8 +157,8 @@ async fn readers_that_never_read_cost_a_bounded_memory_and_slow_nobody() {
     let grown = memory_bytes(room.server.pid()).saturating_sub(filled);
     let beside = watched.times().await;
     println!(
-        "readers that never read: {n_stuck}; memory {} MiB, and {} MiB more after {} MiB of further \
-         events; delivery alone {alone}; beside them {beside}",
+        "readers that never read: {n_stuck}; memory {} MiB, and {} MiB more after {} MiB of \
+         further events; delivery alone {alone}; beside them {beside}",
         filled >> 20,
         grown >> 20,
         (2 * N_EVENTS * EVENT_BYTES) >> 20,
