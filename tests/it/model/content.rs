@@ -50,8 +50,9 @@ pub(super) fn said(rng: &mut Rng) -> (&'static str, Value) {
         8..10 => ("assistant_thinking", json!({ "thinking": text(rng) })),
         10..15 => tool(rng),
         15 => {
-            let entry = |rng: &mut Rng| json!({ "content": words(rng, 2), "status": "pending", "priority": "low" });
-            let entries: Vec<Value> = (0..rng.below(3)).map(|_| entry(rng)).collect();
+            let entry =
+                |content| json!({ "content": content, "status": "pending", "priority": "low" });
+            let entries: Vec<Value> = (0..rng.below(3)).map(|_| entry(words(rng, 2))).collect();
             ("plan", json!({ "entries": entries }))
         }
         16 => {
