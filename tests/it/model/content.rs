@@ -50,8 +50,10 @@ pub(super) fn said(rng: &mut Rng) -> (&'static str, Value) {
         8..10 => ("assistant_thinking", json!({ "thinking": text(rng) })),
         10..15 => tool(rng),
         15 => {
-            let entry =
-                |content| json!({ "content": content, "status": "pending", "priority": "low" });
+            let entry = |content: String| {
+                let (status, priority) = ("pending", "low");
+                json!({ "content": content, "status": status, "priority": priority })
+            };
             let entries: Vec<Value> = (0..rng.below(3)).map(|_| entry(words(rng, 2))).collect();
             ("plan", json!({ "entries": entries }))
         }

@@ -98,7 +98,13 @@ struct Content {
 }
 
 enum Entry {
-    Speech { sort: &'static str, text: String, opened: Option<usize> },
+    /// Text before `settled` is no part of a tag any more: one that came after it has left.
+    Speech {
+        sort: &'static str,
+        text: String,
+        opened: Option<usize>,
+        settled: usize,
+    },
     Tool(Value),
     Plan(Value),
 }
@@ -137,13 +143,16 @@ impl Content {
         let goes_on = self.is_growing
             && matches!(self.entries.last(), Some(Entry::Speech { sort: s, .. }) if *s == sort);
         if !goes_on {
-            self.entries.push(Entry::Speech { sort, text: String::new(), opened: None });
+            let (text, opened) = (String::new(), None);
+            self.entries.push(Entry::Speech { sort, text, opened, settled: 0 });
         }
         self.is_growing = true;
-        let Some(Entry::Speech { text, opened, .. }) = self.entries.last_mut() else { return };
+        let Some(Entry::Speech { text, opened, settled, .. }) = self.entries.last_mut() else {
+            return;
+        };
         for character in delta.chars() {
             text.push(character);
-            if sort == "text" && text.ends_with(OPEN) {
+            if sort == "text" && text[*settled..].ends_with(OPEN) {
                 *opened = Some(text.len() - OPEN.len());
             } else if sort == "text"
                 && text.ends_with(CLOSE)
@@ -154,6 +163,7 @@ impl Content {
                     self.suggestions = suggestions.into_iter().map(Value::from).collect();
                 }
                 text.truncate(start);
+                *settled = start;
             }
         }
     }
@@ -240,7 +250,7 @@ impl Content {
 
     /// How an open message goes on.
     fn tail(&self) -> Value {
-        let Some(Entry::Speech { sort, text, opened }) = self.entries.last() else {
+        let Some(Entry::Speech { sort, text, opened, settled }) = self.entries.last() else {
             return Value::Null;
         };
         if !self.is_growing {
@@ -251,7 +261,7 @@ impl Content {
             OPEN.starts_with(piece) || CLOSE.starts_with(piece)
         };
         let longest = OPEN.len().max(CLOSE.len()) - 1;
-        let candidate = (1..=longest.min(text.len()))
+        let candidate = (1..=longest.min(text.len() - settled))
             .filter(|end| text.is_char_boundary(text.len() - end))
             .filter(begun)
             .max();

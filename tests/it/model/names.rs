@@ -7,6 +7,8 @@ use std::collections::{BTreeSet, HashMap};
 
 use serde_json::{Map, Value};
 
+use super::op::Call;
+
 /// What is known so far.
 #[derive(Debug, Default)]
 pub(super) struct Names {
@@ -23,6 +25,12 @@ impl Names {
     /// A path with every name exchanged.
     pub(super) fn path(&self, path: &str) -> String {
         path.split('/').map(|part| self.real(part)).collect::<Vec<_>>().join("/")
+    }
+
+    /// Whether every name of a call is known.
+    pub(super) fn know(&self, call: &Call) -> bool {
+        let is_known = |text: &str| !text.starts_with('~') || self.real.contains_key(text);
+        call.path.split('/').all(is_known) && all_texts(&call.body, &is_known)
     }
 
     /// JSON with every name exchanged.
@@ -83,5 +91,14 @@ impl Names {
                 Ok(())
             }
         }
+    }
+}
+
+fn all_texts(value: &Value, is_so: &impl Fn(&str) -> bool) -> bool {
+    match value {
+        Value::String(text) => is_so(text),
+        Value::Array(items) => items.iter().all(|item| all_texts(item, is_so)),
+        Value::Object(fields) => fields.values().all(|field| all_texts(field, is_so)),
+        _ => true,
     }
 }

@@ -53,6 +53,11 @@ impl Sequence {
         &self.world
     }
 
+    /// Whether the server has said everything that a step names.
+    pub(super) fn knows(&self, op: &Op) -> bool {
+        op.call().is_none_or(|call| self.names.know(&call))
+    }
+
     /// Which readers are connected; none beyond as many as there may be.
     pub(super) fn connected(&self) -> Vec<bool> {
         self.readers.iter().map(Reader::is_connected).collect()

@@ -107,7 +107,8 @@ fn run(
         let mut sequence = Sequence::new(sabotage).await;
         for n in 0..n_steps {
             let step = next(n, sequence.world(), &sequence.connected());
-            if is_possible(&step.op, sequence.world(), &sequence.connected()) {
+            let is_told = sequence.knows(&step.op);
+            if is_told && is_possible(&step.op, sequence.world(), &sequence.connected()) {
                 trace.lock().unwrap().push(step.clone());
                 sequence.step(&step).await;
             }
