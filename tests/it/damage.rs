@@ -172,8 +172,11 @@ async fn small_images() -> (Arc<Image>, Arc<Image>) {
 async fn every_flipped_bit_is_found_or_harmless() {
     let (killed, stopped) = small_images().await;
     let mut all = Tally::default();
-    let files =
-        [(&killed, "log.db-wal"), (&killed, "head"), (&killed, "log.db"), (&stopped, "log.db")];
+    let mut files = vec![(&killed, "log.db-wal"), (&killed, "head"), (&killed, "log.db")];
+    if rounds().scale(1) > 1 {
+        // The same pages, without a WAL in front of some of them.
+        files.push((&stopped, "log.db"));
+    }
     for (image, name) in files {
         let tally = every(image, name, &bits(image, name));
         println!("bits of {name} flipped: {tally}");
