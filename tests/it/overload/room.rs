@@ -96,7 +96,7 @@ impl Raw {
     /// Sends the head of a request whose body has so many bytes.
     pub(super) async fn head(&mut self, method: &str, path: &str, body_bytes: u64) {
         let head = format!(
-            "{method} {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+            "{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
              content-length: {body_bytes}\r\n\r\n"
         );
         self.write(head.as_bytes()).await;

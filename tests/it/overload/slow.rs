@@ -42,7 +42,7 @@ async fn heads_that_come_byte_by_byte_are_cut_and_hold_nobody_up() {
     let mut slow = Vec::new();
     for _ in 0..n_slow {
         let mut raw = room.connect().await;
-        raw.write(b"POST /v1/chats HTTP/1.1\r\nhost: x\r\nx-slow: ").await;
+        raw.write(b"POST /v1/chats HTTP/1.1\r\nhost: localhost\r\nx-slow: ").await;
         slow.push(tokio::spawn(dribble(raw)));
     }
     room.api.create_chat("c").await;
@@ -89,7 +89,7 @@ async fn a_body_of_a_gigabyte_is_refused_early_and_costs_no_memory() {
             let mut raw = room.connect().await;
             if is_chunked {
                 let head = format!(
-                    "POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+                    "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
                      transfer-encoding: chunked\r\n\r\n"
                 );
                 raw.write(head.as_bytes()).await;
