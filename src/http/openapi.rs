@@ -9,7 +9,7 @@ use axum::body::Body;
 use axum::http::{Response, StatusCode};
 use bytes::Bytes;
 use scrollback_schema::Kind;
-use scrollback_schema::limits::IDEMPOTENCY_KEY_LEN_MAX;
+use scrollback_schema::limits::{ID_LEN_MAX, IDEMPOTENCY_KEY_LEN_MAX};
 use serde_json::{Map, Value, json};
 use utoipa::openapi::OpenApi;
 
@@ -161,7 +161,10 @@ fn tell_form(id: &str, parameter: &mut Value) {
             let name = format!("({})", names.join("|"));
             json!({ "pattern": format!("^({name}(,{name})*)?$") })
         }
-        Some("chat_id") if id != "list_schedules" => {
+        Some("chat_id") if id == "list_schedules" => {
+            json!({ "pattern": format!("^[A-Za-z0-9._:-]{{0,{ID_LEN_MAX}}}$") })
+        }
+        Some("chat_id") => {
             parameter["schema"] = json!({ "$ref": "#/components/schemas/Id" });
             return;
         }
@@ -181,8 +184,8 @@ fn tell_form(id: &str, parameter: &mut Value) {
 fn tell_presence(body: &mut Value) {
     let schema = body["content"]["application/json"]["schema"]["$ref"].as_str().unwrap_or_default();
     let name = schema.rsplit('/').next().unwrap_or_default();
-    let is_optional = ["By", "CreateChat", "ForkChat", "RebuildProjection"].contains(&name);
-    body["required"] = json!(!is_optional);
+    let optional = ["By", "CreateChat", "CreateTicket", "ForkChat", "RebuildProjection"];
+    body["required"] = json!(!optional.contains(&name));
 }
 
 /// Whether the operation appends under a client's key.
