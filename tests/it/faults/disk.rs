@@ -152,6 +152,9 @@ async fn run(case: &Case) -> usize {
             trial.assert_recovers().await;
         }
         Then::Nothing => {
+            // Nobody is told of it, and a checkpoint comes when it likes.
+            let what = format!("{name}: the fault to be met");
+            eventually(&what, async || (trial.faults.n_met() > 0).then_some(())).await;
             trial.assert_reads().await;
             assert_eq!(trial.client.get("/readyz").await.status, 200, "{name}");
             trial.assert_recovers().await;
