@@ -18,6 +18,7 @@ mod open;
 mod owner;
 mod page;
 mod placed;
+mod preallocate;
 mod reader;
 mod recent;
 mod section;

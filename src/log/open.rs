@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 
 use super::checkpoint::{Checkpointer, Flags};
 use super::lease::LeaseKey;
+use super::preallocate::Preallocation;
 use super::reader::{Row, rows_after};
 use super::recent::Recent;
 use super::setback::Setbacks;
@@ -180,6 +181,7 @@ pub(crate) fn open(dir: &Path, options: LogOptions, clock: &Clock) -> Result<Log
         observer: options.observer,
         poisoned: Arc::clone(&poisoned),
         restart_wal,
+        wal_ahead: Preallocation::of(&path),
         waiting: Vec::new(),
         batch_id: BatchId::default(),
         setbacks: Setbacks::new(dir.to_owned(), options.durability, faults.clone()),

@@ -23,6 +23,7 @@ use super::append::{Answered, Append, AppendError, Appended, Idempotency, Lease}
 use super::chats::{ChatSlot, Tables};
 use super::lease::{Claimed, LeaseKey};
 use super::placed::push_section;
+use super::preallocate::Preallocation;
 use super::recent::{Recent, Wakes};
 use super::section::Section;
 use super::setback::{CommitFailure, Setbacks};
@@ -94,6 +95,7 @@ pub(crate) struct Writer {
     pub(crate) poisoned: Arc<AtomicBool>,
     /// Set by the checkpoint thread once the WAL is large.
     pub(crate) restart_wal: Arc<AtomicBool>,
+    pub(crate) wal_ahead: Preallocation,
     /// Who waits for the commit under construction, and what each is to be answered; kept here so
     /// that a panic leaves nobody without an answer.
     pub(crate) waiting: Vec<Waiting>,
@@ -286,6 +288,9 @@ impl Writer {
         }
         self.answer();
         wakes.wake();
+        if let Err(error) = self.wal_ahead.after_commit() {
+            tracing::debug!(%error, "the WAL is not preallocated");
+        }
         self.restart_wal_if_wanted();
         true
     }
