@@ -300,15 +300,22 @@ pub(crate) fn too_large(bytes_max: usize) -> Problem {
 }
 
 /// Reads on in a body that is refused, up to a bound: a client that is cut off while it still sends
-/// sees a broken connection and not the answer.
+/// sees a broken connection and not the answer. The refusal itself may still be in the body.
 pub(crate) async fn pour_away<B>(mut body: B)
 where
     B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Unpin,
 {
     let pour = async {
         let mut n_bytes = 0;
-        while let Some(Ok(frame)) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
-            n_bytes += frame.data_ref().map_or(0, Bytes::len);
+        while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+            match frame {
+                Ok(frame) => n_bytes += frame.data_ref().map_or(0, Bytes::len),
+                Err(error) => {
+                    if !still_comes(&broken_off(&*error.into())) {
+                        break;
+                    }
+                }
+            }
             if n_bytes > HTTP_BODY_BYTES_MAX {
                 break;
             }
@@ -330,8 +337,7 @@ where
             Ok(frame) => frame,
             Err(error) => {
                 let problem = broken_off(&*error.into());
-                // Its client still sends, and is not slow.
-                if !matches!(problem.code(), Code::BodyIncomplete | Code::BodyTooSlow) {
+                if still_comes(&problem) {
                     drop((first, rest));
                     pour_away(body).await;
                 }
@@ -355,6 +361,11 @@ where
         rest.extend_from_slice(&data);
     }
     Ok(if rest.is_empty() { first } else { rest.freeze() })
+}
+
+/// Whether the client of a body that is refused so still sends it, and is not slow.
+fn still_comes(problem: &Problem) -> bool {
+    !matches!(problem.code(), Code::BodyIncomplete | Code::BodyTooSlow)
 }
 
 /// Why a body was not read to its end: what its intake refuses, or a broken connection.
@@ -424,6 +435,10 @@ impl IdempotencyKey {
 
 #[cfg(test)]
 mod tests {
+    use http_body_util::StreamBody;
+    use hyper::body::Frame;
+    use tokio_stream::StreamExt as _;
+
     use super::*;
 
     fn params(query: &str) -> Result<Params, Problem> {
@@ -466,6 +481,19 @@ mod tests {
         assert_ne!(key(Method::POST, "/v1/chats/c", "k"), Ok(Some(first)));
         assert_eq!(key(Method::POST, "/v1/chats", "a b"), Err(Code::BadIdempotencyKey));
         assert_eq!(key(Method::POST, "/v1/chats", &"k".repeat(256)), Err(Code::BadIdempotencyKey));
+    }
+
+    #[tokio::test]
+    async fn the_rest_of_a_body_is_read_after_its_refusal_and_not_after_its_end() {
+        async fn left_over(problem: Problem) -> usize {
+            let frame = || Ok(Frame::data(Bytes::from_static(b"rest")));
+            let refusal = Err(IntakeError::Refused(problem));
+            let mut frames = tokio_stream::iter([refusal, frame(), frame()]);
+            pour_away(StreamBody::new(&mut frames)).await;
+            frames.collect::<Vec<_>>().await.len()
+        }
+        assert_eq!(left_over(too_large(1)).await, 0, "its client still sends");
+        assert_eq!(left_over(Problem::new(Code::BodyTooSlow, "")).await, 2);
     }
 
     #[test]
