@@ -1,10 +1,11 @@
 //! How much the server takes at once, in one place: connections, requests, writes, streams, bodies.
 //!
 //! Whoever is beyond a bound is refused at once and never queued, before anything of its call is
-//! done, and is told when to come back. What was let in holds a permit until the system has taken
-//! its answer, so that an answer which nobody reads is counted as well. Health and metrics are
-//! answered in any case: they are what an operator looks at then. The bounds themselves are
-//! `config`'s, how a body comes in is `intake`'s.
+//! done, and is told when to come back. A request holds its permit until the system has taken its
+//! answer, so that an answer which nobody reads is counted as well; what it needed as a write, and
+//! for its body, it gives back before a byte of the answer is sent, so that whoever has the answer
+//! finds that room again. Health and metrics are answered in any case: they are what an operator
+//! looks at then. The bounds themselves are `config`'s, how a body comes in is `intake`'s.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::IpAddr;
@@ -77,10 +78,16 @@ impl CallerKey {
 #[derive(Debug)]
 pub(crate) struct Admitted {
     _request: OwnedSemaphorePermit,
-    _write: Option<OwnedSemaphorePermit>,
-    body: Mutex<Option<OwnedSemaphorePermit>>,
+    work: Mutex<Work>,
     body_bytes: Arc<Semaphore>,
     metrics: Arc<Metrics>,
+}
+
+/// What a request holds until it is done, however long its answer takes.
+#[derive(Debug, Default)]
+struct Work {
+    _write: Option<OwnedSemaphorePermit>,
+    body: Option<OwnedSemaphorePermit>,
 }
 
 impl Admitted {
@@ -89,12 +96,17 @@ impl Admitted {
         let n_bytes = u32::try_from(n_bytes).unwrap_or(u32::MAX);
         let more = Arc::clone(&self.body_bytes).try_acquire_many_owned(n_bytes);
         let more = more.map_err(|_| full(&self.metrics, "bytes of bodies"))?;
-        let mut held = self.body.lock().unwrap_or_else(PoisonError::into_inner);
-        match &mut *held {
+        let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut work.body {
             Some(held) => held.merge(more),
-            None => *held = Some(more),
+            None => work.body = Some(more),
         }
         Ok(())
+    }
+
+    /// Gives back what only the work needed: the answer is made, and nobody has seen any of it.
+    pub(crate) fn done(&self) {
+        *self.work.lock().unwrap_or_else(PoisonError::into_inner) = Work::default();
     }
 }
 
@@ -157,8 +169,7 @@ impl Admission {
         };
         Ok(Some(Arc::new(Admitted {
             _request: room(&self.requests, "requests")?,
-            _write: write,
-            body: Mutex::new(None),
+            work: Mutex::new(Work { _write: write, body: None }),
             body_bytes: Arc::clone(&self.body_bytes),
             metrics: Arc::clone(&self.metrics),
         })))
@@ -233,6 +244,21 @@ mod tests {
         drop(write);
         let again = ask(&admission, &Method::POST).unwrap();
         drop((read, again));
+        assert!(ask(&admission, &Method::GET).unwrap().is_some());
+    }
+
+    #[test]
+    fn who_waits_for_its_answer_to_be_taken_is_a_request_but_no_write() {
+        let admission = admission(|limits| {
+            (limits.requests_max, limits.writes_max, limits.bodies_bytes_max) = (2, 1, 10);
+        });
+        let first = ask(&admission, &Method::POST).unwrap().unwrap();
+        first.make_room(10).unwrap();
+        first.done();
+        let second = ask(&admission, &Method::POST).unwrap().unwrap();
+        second.make_room(10).unwrap();
+        assert_eq!(ask(&admission, &Method::GET).unwrap_err(), Code::Overloaded);
+        drop(first);
         assert!(ask(&admission, &Method::GET).unwrap().is_some());
     }
 

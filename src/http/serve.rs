@@ -19,7 +19,7 @@ use axum::response::IntoResponse as _;
 use axum::routing::future::RouteFuture;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioTimer;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -218,8 +218,10 @@ async fn encrypted(socket: TcpStream, tls: &Tls, peer: IpAddr, app: &App, router
     let limit = app.admission().limits().head_timeout;
     let Ok(Ok(socket)) = tokio::time::timeout(limit, tls.accept(socket)).await else { return };
     let takeover = Takeover::default();
-    let service = Service { app: app.clone(), router, peer, takeover, is_plain: false };
-    let mut conn = pin!(builder(app).serve_connection(TokioIo::new(socket), service));
+    let held = takeover.clone();
+    let service = Service { app: app.clone(), router, peer, takeover: held, is_plain: false };
+    let socket = Socket::new(socket, takeover, app.admission().limits().answer_timeout);
+    let mut conn = pin!(builder(app).serve_connection(socket, service));
     tokio::select! {
         biased;
         _ = conn.as_mut() => return,

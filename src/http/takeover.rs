@@ -18,7 +18,7 @@ use axum::http::{Response, Version, header};
 use bytes::{Buf, Bytes};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
@@ -77,9 +77,14 @@ impl Takeover {
         *self.held() = Held { admitted, is_answered: false };
     }
 
-    /// Says that the answer is made; what is held is let go of once it is written.
+    /// Says that the answer is made: the work is done, the request is let go of once the answer is
+    /// written.
     pub(crate) fn answered(&self) {
-        self.held().is_answered = true;
+        let mut held = self.held();
+        held.is_answered = true;
+        if let Some(admitted) = &held.admitted {
+            admitted.done();
+        }
     }
 
     /// Lets go of what the request holds.
@@ -118,7 +123,7 @@ impl Takeover {
     }
 
     /// The stream that was granted, on its socket.
-    pub(crate) fn take(&self, socket: Socket) -> Option<Stream> {
+    pub(crate) fn take(&self, socket: Socket<TcpStream>) -> Option<Stream> {
         match std::mem::take(&mut *self.slot()) {
             Slot::Granted(head, is_chunked, feed) => {
                 Some(Stream { socket: socket.io.into_inner(), head, is_chunked, feed })
@@ -249,10 +254,11 @@ async fn write(socket: &TcpStream, chunk: &Chunk, is_chunked: bool) -> io::Resul
     Ok(())
 }
 
-/// The socket as hyper uses it, taken back when a stream is granted.
+/// The socket as hyper uses it, plain or encrypted; a plain one is taken back when a stream is
+/// granted.
 #[derive(Debug)]
-pub(crate) struct Socket {
-    io: TokioIo<TcpStream>,
+pub(crate) struct Socket<S> {
+    io: TokioIo<S>,
     takeover: Takeover,
     /// How long a client may take nothing of an answer.
     answer_timeout: Duration,
@@ -260,17 +266,17 @@ pub(crate) struct Socket {
     stall: Option<Pin<Box<Sleep>>>,
 }
 
-impl Socket {
+impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     /// A socket for hyper.
-    pub(crate) fn new(socket: TcpStream, takeover: Takeover, answer_timeout: Duration) -> Socket {
+    pub(crate) fn new(socket: S, takeover: Takeover, answer_timeout: Duration) -> Socket<S> {
         Socket { io: TokioIo::new(socket), takeover, answer_timeout, stall: None }
     }
 
-    fn note(
+    fn note<T>(
         &mut self,
         cx: &mut Context<'_>,
-        polled: Poll<io::Result<usize>>,
-    ) -> Poll<io::Result<usize>> {
+        polled: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
         self.takeover.0.is_blocked.store(polled.is_pending(), Ordering::Relaxed);
         if polled.is_ready() {
             self.stall = None;
@@ -291,7 +297,7 @@ impl Socket {
     }
 }
 
-impl Read for Socket {
+impl<S: AsyncRead + Unpin> Read for Socket<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -301,7 +307,7 @@ impl Read for Socket {
     }
 }
 
-impl Write for Socket {
+impl<S: AsyncRead + AsyncWrite + Unpin> Write for Socket<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -312,13 +318,16 @@ impl Write for Socket {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // hyper flushes once all that it had was written.
-        let mut held = self.takeover.held();
-        if held.is_answered {
-            held.admitted = None;
+        // hyper flushes once all that it had was written; a socket that encrypts may still have it.
+        let polled = Pin::new(&mut self.io).poll_flush(cx);
+        let polled = self.note(cx, polled);
+        if polled.is_ready() {
+            let mut held = self.takeover.held();
+            if held.is_answered {
+                held.admitted = None;
+            }
         }
-        drop(held);
-        Pin::new(&mut self.io).poll_flush(cx)
+        polled
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

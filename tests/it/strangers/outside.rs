@@ -8,6 +8,7 @@ use scrollback::auth::ApiKey;
 use scrollback_test_support::client::Client;
 use scrollback_test_support::server::{Server, ServerOptions};
 use scrollback_test_support::temp_dir::TempDir;
+use scrollback_test_support::wait::eventually;
 use serde_json::{Value, json};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_scrollback");
@@ -168,18 +169,51 @@ async fn a_key_of_the_command_opens_the_server_that_has_its_lines() {
     assert!(json["key"].as_str().unwrap().starts_with("sbk_"));
 }
 
-#[tokio::test]
-async fn tls_carries_calls_and_streams() {
-    let dir = directory();
+/// A server that speaks TLS, configured with more than that.
+fn serve_tls(dir: &Path, config: &str) -> Server {
     let keys = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/strangers/keys");
-    let tls =
-        format!("[tls]\ncertificate = '{keys}/tls_certificate.pem'\nkey = '{keys}/tls_key.pem'\n");
-    let server = serve(dir.path(), &tls);
+    let server = serve(
+        dir,
+        &format!(
+            "[tls]\ncertificate = '{keys}/tls_certificate.pem'\nkey = '{keys}/tls_key.pem'\n{config}"
+        ),
+    );
     assert!(server.base_url().starts_with("https://"), "{}", server.base_url());
+    server
+}
+
+/// A client of its own connections that trusts that server.
+fn tls_client() -> reqwest::Client {
     let certificate = include_bytes!("keys/tls_certificate.pem");
     let certificate = reqwest::Certificate::from_pem(certificate).unwrap();
     let http = reqwest::Client::builder().no_proxy().add_root_certificate(certificate);
-    let http = http.build().unwrap();
+    http.build().unwrap()
+}
+
+#[tokio::test]
+async fn a_connection_over_tls_holds_no_place_once_it_has_its_answer() {
+    let dir = directory();
+    let server = serve_tls(dir.path(), "[limits]\nrequests_max = 1\n");
+    let url = format!("{}/v1/chats", server.base_url());
+    // Each keeps its connection, and asks nothing more of it.
+    let mut idle = Vec::new();
+    for _ in 0..3 {
+        let http = eventually("room for a request", async || {
+            let http = tls_client();
+            let answer = http.get(&url).send().await.unwrap();
+            let status = answer.status();
+            answer.bytes().await.unwrap();
+            (status == 200).then_some(http)
+        });
+        idle.push(http.await);
+    }
+}
+
+#[tokio::test]
+async fn tls_carries_calls_and_streams() {
+    let dir = directory();
+    let server = serve_tls(dir.path(), "");
+    let http = tls_client();
     let url = |path: &str| format!("{}{path}", server.base_url());
     let made = http.post(url("/v1/chats")).json(&json!({ "chat_id": "c" })).send().await.unwrap();
     assert_eq!(made.status(), 201);
