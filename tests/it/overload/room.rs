@@ -95,9 +95,20 @@ impl Raw {
 
     /// Sends the head of a request whose body has so many bytes.
     pub(super) async fn head(&mut self, method: &str, path: &str, body_bytes: u64) {
+        self.head_with(method, path, body_bytes, "").await;
+    }
+
+    /// The same with more lines, each with its end.
+    pub(super) async fn head_with(
+        &mut self,
+        method: &str,
+        path: &str,
+        body_bytes: u64,
+        lines: &str,
+    ) {
         let head = format!(
             "{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
-             content-length: {body_bytes}\r\n\r\n"
+             content-length: {body_bytes}\r\n{lines}\r\n"
         );
         self.write(head.as_bytes()).await;
     }
@@ -124,6 +135,13 @@ impl Raw {
                 return None;
             }
         }
+    }
+
+    /// Waits for the begin of an answer; the rest of it stays unread.
+    pub(super) async fn status(&mut self) -> u16 {
+        let mut start = *b"HTTP/1.1 200";
+        within("the head of an answer", self.0.read_exact(&mut start)).await.unwrap();
+        std::str::from_utf8(&start[9..]).unwrap().parse().unwrap()
     }
 
     /// Waits until the server has closed the connection.
