@@ -22,7 +22,7 @@ pub struct AppendBody<'a> {
     pub lease: Cow<'a, str>,
     /// The number of the first event among the turn's own, from 1.
     pub first_number: u64,
-    /// The events, in order; may be empty, which only renews the lease.
+    /// The events, in order; the log refuses an append of none.
     pub events: Vec<Event>,
 }
 
