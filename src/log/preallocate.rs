@@ -1,11 +1,11 @@
 //! Room in the WAL ahead of the writer, so that a commit overwrites and the file does not grow.
 //!
 //! Bringing a grown file to the disk is more than bringing its data: the new size is a write to the
-//! file system's journal besides, and the sync takes about twice as long (`benches/README.md`). So
+//! file system's journal besides, and the sync takes half as long again (`benches/README.md`). So
 //! the commit that makes the WAL grow is followed by a piece of zeros, which the next ones write
-//! over. To SQLite they are the end: a frame has the salt of its WAL. Nobody but the writer's thread
-//! writes to the file, so that nothing but the end can be written to. When the WAL starts anew, and
-//! how large it may grow, is left to `checkpoint`.
+//! over. To SQLite they are the end: a frame has the salt of its WAL. Nobody but the writer's
+//! thread writes to the file, and it adds to the end alone, so nothing is written over here. When
+//! the WAL starts anew, and how large it may grow, is left to `checkpoint`.
 
 use std::fs::OpenOptions;
 use std::io;

@@ -172,12 +172,9 @@ async fn a_key_of_the_command_opens_the_server_that_has_its_lines() {
 /// A server that speaks TLS, configured with more than that.
 fn serve_tls(dir: &Path, config: &str) -> Server {
     let keys = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/strangers/keys");
-    let server = serve(
-        dir,
-        &format!(
-            "[tls]\ncertificate = '{keys}/tls_certificate.pem'\nkey = '{keys}/tls_key.pem'\n{config}"
-        ),
-    );
+    let tls =
+        format!("[tls]\ncertificate = '{keys}/tls_certificate.pem'\nkey = '{keys}/tls_key.pem'\n");
+    let server = serve(dir, &format!("{tls}{config}"));
     assert!(server.base_url().starts_with("https://"), "{}", server.base_url());
     server
 }
