@@ -14,9 +14,17 @@ pub struct Migration {
 }
 
 /// Every migration, in order.
-pub const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    name: "log",
-    sql: include_str!("../migrations/0001_log.sql"),
-    crc: 1_291_812_174,
-}];
+pub const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        name: "log",
+        sql: include_str!("../migrations/0001_log.sql"),
+        crc: 1_291_812_174,
+    },
+    Migration {
+        version: 2,
+        name: "archive",
+        sql: include_str!("../migrations/0002_archive.sql"),
+        crc: 1_681_582_578,
+    },
+];

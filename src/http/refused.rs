@@ -98,6 +98,13 @@ impl From<ReadError> for Problem {
                 let detail = error.to_string();
                 Problem::fault(Code::LogDamaged, &detail, &error)
             }
+            ReadError::Archive(segment) => {
+                let (first, last) = segment.span();
+                let detail = format!(
+                    "the archive does not give seq {first} to {last}; run `scrollback verify`"
+                );
+                Problem::fault(Code::LogDamaged, &detail, &error)
+            }
             _ => Problem::fault(Code::ReadFailed, READ_FAILED, &error),
         }
     }

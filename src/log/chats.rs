@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use scrollback_schema::{ChatId, ChatRef, MessageId, Millis, Seq, TurnId, TurnRef};
 
 use super::append::{Answered, Idempotency};
-use super::reader::{Flow, rows_after};
+use super::reader::{Flow, live_rows_after};
 use super::turn_guard::{ChatState, Effect, Entry, OpenTurn, Register, Space};
 
 /// A chat in the writer's memory.
@@ -207,7 +207,7 @@ impl Tables<'_> {
     /// Where a producer stands, read from the log itself: the next number, the last append.
     fn producer_position(&self, open: &OpenTurn) -> Result<(u64, Millis), rusqlite::Error> {
         let (mut next_number, mut renewed_at) = (1, open.started_at);
-        rows_after::<rusqlite::Error>(self.0, open.started.prev(), |row| {
+        live_rows_after::<rusqlite::Error>(self.0, open.started.prev(), |row| {
             let at = row.head.at;
             for view in scrollback_schema::batch::sections(&row.records).map_while(Result::ok) {
                 if let (Some(turn), Some(first)) = (view.head.turn, view.head.first_number)

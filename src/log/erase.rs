@@ -7,7 +7,9 @@ use rusqlite::{Connection, params};
 use scrollback_schema::batch::{self, BatchError};
 use scrollback_schema::{ChatRef, Seq};
 
-use super::reader::{Flow, rows_after};
+use super::archive::CutError;
+use super::reader::{Flow, live_rows_after};
+use super::upkeep::UpkeepError;
 use crate::sqlite::{CheckpointMode, checkpoint};
 
 /// Rows erased in one transaction: some megabytes at most.
@@ -31,6 +33,9 @@ pub enum EraseError {
         #[source]
         source: BatchError,
     },
+    /// A segment that holds some of them could not be replaced.
+    #[error("a segment of the archive could not be replaced; check the room on its disk")]
+    Archive(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// Readers kept the WAL from being cut.
     #[error("old pages are still in use by a reader; the erasure goes on at the next start")]
     Busy,
@@ -48,6 +53,18 @@ pub enum EraseError {
     Storage(#[from] rusqlite::Error),
 }
 
+impl From<CutError> for EraseError {
+    fn from(error: CutError) -> EraseError {
+        EraseError::Archive(error.into())
+    }
+}
+
+impl From<UpkeepError> for EraseError {
+    fn from(error: UpkeepError) -> EraseError {
+        EraseError::Archive(error.into())
+    }
+}
+
 /// Zeroes the chat's payloads in the rows that start at `rows`; an empty list is the last step,
 /// which marks the chat as erased and cuts the WAL.
 pub(crate) fn erase_rows(
@@ -55,21 +72,14 @@ pub(crate) fn erase_rows(
     chat: &ChatRef,
     rows: &[Seq],
 ) -> Result<u64, EraseError> {
-    let number = chat.created.as_i64();
-    let tombstone: Option<i64> =
-        db.query_row("SELECT deleted_seq FROM chat WHERE created_seq = ?1", [number], |row| {
-            row.get(0)
-        })?;
-    let Some(tombstone) = tombstone.and_then(Seq::from_i64) else {
-        return Err(EraseError::NotDeleted { chat: chat.id.clone() });
-    };
+    let (number, tombstone) = (chat.created.as_i64(), tombstone_of(db, chat)?);
     let tx = db.transaction()?;
     let mut n_erased = 0;
     tx.execute("INSERT OR IGNORE INTO erasing (chat) VALUES (?1)", [number])?;
     for &first_seq in rows {
         let mut found = None;
-        rows_after::<EraseError>(&tx, first_seq.prev(), |row| {
-            found = Some(row);
+        live_rows_after::<EraseError>(&tx, first_seq.prev(), |row| {
+            found = Some(row).filter(|row| row.head.first_seq <= first_seq);
             Ok(Flow::Stop)
         })?;
         let Some(row) = found else { continue };
@@ -88,6 +98,40 @@ pub(crate) fn erase_rows(
         return Err(EraseError::Busy);
     }
     Ok(n_erased)
+}
+
+/// The seq of a deleted chat's tombstone.
+pub(crate) fn tombstone_of(db: &Connection, chat: &ChatRef) -> Result<Seq, EraseError> {
+    let sql = "SELECT deleted_seq FROM chat WHERE created_seq = ?1";
+    let seq: Option<i64> = db.query_row(sql, [chat.created.as_i64()], |row| row.get(0))?;
+    seq.and_then(Seq::from_i64).ok_or_else(|| EraseError::NotDeleted { chat: chat.id.clone() })
+}
+
+/// Bytes of rows that one look for erased payloads walks over.
+const LOOK_BYTES: usize = 8 << 20;
+
+/// Bytes of erased payloads in some rows behind `after`, and the last seq of those rows; none if
+/// there are no more.
+pub(crate) fn erased_bytes_after(
+    db: &Connection,
+    after: Seq,
+) -> Result<(u64, Option<Seq>), super::ReadError> {
+    let mut is_erased = db.prepare_cached("SELECT erased FROM chat WHERE created_seq = ?1")?;
+    let (mut n_erased, mut n_bytes, mut through) = (0, 0, None);
+    live_rows_after::<super::ReadError>(db, after, |row| {
+        let seq = row.head.first_seq;
+        for section in batch::sections(&row.records) {
+            let section = section.map_err(|source| super::ReadError::Damaged { seq, source })?;
+            let chat = section.head.chat.as_i64();
+            if is_erased.query_row([chat], |row| row.get::<_, bool>(0)).unwrap_or(false) {
+                n_erased += section.payloads.len() as u64;
+            }
+        }
+        n_bytes += row.records.len();
+        through = Some(row.head.last_seq());
+        Ok(if n_bytes >= LOOK_BYTES { Flow::Stop } else { Flow::Go })
+    })?;
+    Ok((n_erased, through))
 }
 
 /// Chats that were deleted and are not erased yet.

@@ -5,6 +5,7 @@
 
 mod admit;
 mod append;
+mod archive;
 mod chats;
 mod checkpoint;
 mod erase;
@@ -21,11 +22,13 @@ mod placed;
 mod preallocate;
 mod reader;
 mod recent;
+mod retain;
 mod section;
 mod setback;
 mod sweep;
 mod tail;
 pub mod turn_guard;
+mod upkeep;
 pub mod verify;
 mod witness;
 mod writer;
@@ -42,20 +45,23 @@ use tokio::sync::{mpsc, oneshot, watch};
 pub use append::{
     Answered, Append, AppendError, Appended, Claim, Idempotency, Lease, Refusal, StoredEvent,
 };
+pub use archive::{ArchiveBounds, ArchivePlan, ArchiveTotals, SegmentEntry, SegmentError};
 pub use erase::EraseError;
 pub use frames::Frames;
 pub use open::{LogOptions, OpenError};
 pub use owner::Owner;
 pub use page::{ChatIndex, ChatRuns, Page, PageLimits, ReadError, Scope};
+pub use retain::{ArchiveError, ArchiveStep, Archived, Fill};
 pub use section::Section;
 pub use tail::{Step, Subscription, Tail};
 pub use witness::{Witnessed, read as read_witness};
 
 use crate::fault::Faults;
 use crate::sqlite::Pool;
+use archive::Archive;
 use chats::Tables;
 use checkpoint::Checkpointer;
-use reader::Names;
+use reader::{Names, Store};
 use recent::Recent;
 use writer::{Command, Job, Reply, StoredBefore};
 
@@ -86,6 +92,9 @@ struct Shared {
     commands: mpsc::Sender<Command>,
     recent: Arc<Recent>,
     readers: Pool,
+    archive: Archive,
+    /// Held while rows are erased or archived, so that no segment is made of rows that change.
+    retaining: tokio::sync::Mutex<()>,
     index: OnceLock<Arc<dyn ChatIndex>>,
     /// Names that loaders have learnt, handed from read to read.
     names: Mutex<Vec<Names>>,
@@ -393,7 +402,13 @@ impl Log {
         let mut names = lock().pop().unwrap_or_default();
         let db = self.shared.readers.get()?;
         let index = self.shared.index.get().map(|index| &**index);
-        let page = reader::page(&db, &mut names, index, scope, after, until, limits);
+        let store = Store { db: &db, archive: &self.shared.archive };
+        let mut read = || reader::page(store, &mut names, index, scope, after, until, limits);
+        let page = match read() {
+            // The segment was replaced since its name was read; it has another one now.
+            Err(ReadError::Archive(SegmentError::Missing { .. })) => read(),
+            page => page,
+        };
         lock().push(names);
         page
     }
@@ -417,49 +432,6 @@ impl Log {
     /// after that moment are found by themselves.
     pub fn learn_chats_of(&self, owner: &Owner, chats: &[Seq]) {
         self.shared.recent.learn_chats_of(owner, chats);
-    }
-
-    /// Erases the payloads of a deleted chat and cuts the WAL: no byte of them is left in log.db
-    /// or beside it when this returns. Returns how many events were erased.
-    ///
-    /// # Errors
-    ///
-    /// [`EraseError`]; the erasure is then taken up again at the next start.
-    pub async fn erase(&self, chat: &ChatRef) -> Result<u64, EraseError> {
-        let (scope, until) = (Scope::Chat(chat.created), self.head());
-        let (mut after, mut n_erased) = (chat.created.prev(), 0);
-        while after < until {
-            let page = self.read(&scope, after, until, PageLimits::default()).await?;
-            let mut rows: Vec<Seq> = page.sections.iter().map(|s| s.first_seq()).collect();
-            rows.dedup();
-            for step in rows.chunks(erase::ROWS_A_STEP) {
-                n_erased += self.erase_step(chat, step.to_vec()).await?;
-            }
-            after = page.through;
-        }
-        self.erase_step(chat, Vec::new()).await?;
-        Ok(n_erased)
-    }
-
-    async fn erase_step(&self, chat: &ChatRef, rows: Vec<Seq>) -> Result<u64, EraseError> {
-        let (reply, answer) = oneshot::channel();
-        let command = Command::Erase { chat: chat.clone(), rows, reply };
-        self.shared.commands.send(command).await.map_err(|_| EraseError::Closing)?;
-        answer.await.map_err(|_| EraseError::Closing)?
-    }
-
-    /// Chats whose erasure was begun by a process that ended; to be erased again after start.
-    ///
-    /// # Errors
-    ///
-    /// [`ReadError`] if the file cannot be read.
-    pub fn unfinished_erasures(&self) -> Result<Vec<ChatRef>, ReadError> {
-        let db = self.shared.readers.get()?;
-        let found = erase::unfinished(&db)?;
-        Ok(found
-            .into_iter()
-            .filter_map(|(created, id)| Some(ChatRef { id: ChatId::parse(&id).ok()?, created }))
-            .collect())
     }
 
     /// Says in the lock file where the server listens, for who is refused by it.

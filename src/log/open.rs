@@ -15,10 +15,11 @@ use scrollback_schema::limits::APPEND_QUEUE_MAX;
 use scrollback_schema::{Millis, Seq};
 use tokio::sync::mpsc;
 
+use super::archive::{self, Archive, SegmentError};
 use super::checkpoint::{Checkpointer, Flags};
 use super::lease::LeaseKey;
 use super::preallocate::Preallocation;
-use super::reader::{Row, rows_after};
+use super::reader::{Row, live_rows_after};
 use super::recent::Recent;
 use super::setback::Setbacks;
 use super::witness::Witness;
@@ -96,6 +97,9 @@ pub enum OpenError {
         #[source]
         source: rusqlite::Error,
     },
+    /// A file of the archive is missing or damaged.
+    #[error(transparent)]
+    Archive(#[from] SegmentError),
     /// The log ends before a head that was acknowledged.
     #[error(
         "the log in {} ends at seq {head}, but seq {witnessed} was acknowledged; restore a \
@@ -148,15 +152,13 @@ pub(crate) fn open(dir: &Path, options: LogOptions, clock: &Clock) -> Result<Log
     let meta = read_meta(&db).map_err(recover)?;
     let end = read_end(&db).map_err(recover)?;
     let (witness, witnessed) = Witness::open(&witness_file(dir)).map_err(unusable)?;
-    if let Some(witnessed) = witnessed
-        && witnessed.head > end.head
-        && !options.accept_lost_tail
-    {
+    let lost = witnessed.filter(|witnessed| witnessed.head > end.head);
+    if let Some(witnessed) = lost.filter(|_| !options.accept_lost_tail) {
         let (head, witnessed) = (end.head, witnessed.head);
         return Err(OpenError::TailLost { dir: dir.to_owned(), head, witnessed });
     }
-    let last_deletion = read_last_deletion(&db).map_err(recover)?;
-    let recent = Arc::new(Recent::new(end.head, last_deletion));
+    let (archive, deletion) = (open_archive(dir, &db)?, read_last_deletion(&db).map_err(recover)?);
+    let recent = Arc::new(Recent::new(end.head, deletion));
     let poisoned = Arc::new(AtomicBool::new(false));
     let restart_wal = Arc::new(AtomicBool::new(false));
     let faults = options.faults;
@@ -198,6 +200,8 @@ pub(crate) fn open(dir: &Path, options: LogOptions, clock: &Clock) -> Result<Log
         commands,
         recent,
         readers: reader_pool(&path, READERS_MAX)?,
+        archive,
+        retaining: tokio::sync::Mutex::new(()),
         index: OnceLock::new(),
         names: Mutex::new(Vec::new()),
         poisoned,
@@ -231,6 +235,21 @@ fn rewrite_wal(db: &Path) -> Result<(), io::Error> {
         at += n as u64;
     }
     if at > 0 { wal.sync_data() } else { Ok(()) }
+}
+
+/// Looks whether every segment is there, and clears away what a crash left of others.
+fn open_archive(dir: &Path, db: &Connection) -> Result<Archive, OpenError> {
+    let recover = |source| OpenError::Recover { dir: dir.to_owned(), source };
+    let (archive, known) = (Archive::new(dir), archive::all(db).map_err(recover)?);
+    for entry in &known {
+        archive.check(entry)?;
+    }
+    let unusable = |source| OpenError::Directory { dir: archive.dir().to_owned(), source };
+    let n_removed = archive::remove_orphans(&archive, &known).map_err(unusable)?;
+    if n_removed > 0 {
+        tracing::info!(n_files = n_removed, "archive files of a step that was cut off are removed");
+    }
+    Ok(archive)
 }
 
 /// Chats that the writer keeps in memory; others are loaded again when they are written.
@@ -306,7 +325,7 @@ pub(crate) fn read_end(db: &Connection) -> Result<super::writer::End, rusqlite::
     let last: Option<i64> = db.query_row("SELECT max(first_seq) FROM log", [], |row| row.get(0))?;
     let mut end = super::writer::End { head: Seq::ZERO, at: Millis::new(0), checksum: 0 };
     let Some(last) = last.and_then(Seq::from_i64) else { return Ok(end) };
-    rows_after::<rusqlite::Error>(db, last.prev(), |row: Row| {
+    live_rows_after::<rusqlite::Error>(db, last.prev(), |row: Row| {
         end.head = row.head.last_seq();
         end.at = row.head.at;
         end.checksum = row.checksum;

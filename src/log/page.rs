@@ -157,6 +157,9 @@ pub enum ReadError {
         /// The missing one.
         seq: Seq,
     },
+    /// A file of the archive is missing or damaged.
+    #[error(transparent)]
+    Archive(#[from] super::SegmentError),
     /// The projection that finds a chat's events failed.
     #[error("the events of the chat could not be looked up")]
     Index {

@@ -2,15 +2,17 @@
 //!
 //! One loader serves the whole log, one chat and several chats, live and offline. Where the events
 //! of a chat are is told by a projection ([`ChatIndex`]); the short rest behind it is scanned.
+//! Rows that log.db has no more are taken from the archive, and nobody who reads notices.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 use scrollback_schema::batch::{BatchError, RowHead, SectionView, sections};
 use scrollback_schema::{ChatId, ChatRef, MessageId, Millis, Seq, TurnId, TurnRef};
 
+use super::archive::{Archive, SegmentError};
 use super::section::{Place, Section};
 use super::{ChatIndex, Page, PageLimits, ReadError, Scope};
 
@@ -27,6 +29,13 @@ const RUNS_EACH_MIN: usize = 8;
 const ROWS_FROM: &str = include_str!("sql/rows_from.sql");
 const ROWS_BACK: &str = include_str!("sql/rows_back.sql");
 
+/// Where rows are: log.db, as one connection sees it, and the segment files beside it.
+#[derive(Clone, Copy)]
+pub(crate) struct Store<'a> {
+    pub(crate) db: &'a Connection,
+    pub(crate) archive: &'a Archive,
+}
+
 /// Reads pages over one connection, remembering names from page to page.
 #[derive(Debug, Default)]
 pub(crate) struct Names {
@@ -35,6 +44,7 @@ pub(crate) struct Names {
 }
 
 /// A row of the log, its records shared by the sections made of it.
+#[derive(Clone)]
 pub(crate) struct Row {
     pub(crate) head: RowHead,
     pub(crate) checksum: u32,
@@ -64,8 +74,47 @@ impl Row {
 ///
 /// # Errors
 ///
+/// SQLite's, the archive's, or `f`'s.
+pub(crate) fn rows_after<E: From<rusqlite::Error> + From<SegmentError>>(
+    store: Store<'_>,
+    after: Seq,
+    mut f: impl FnMut(Row) -> Result<Flow, E>,
+) -> Result<(), E> {
+    let mut statement = store.db.prepare_cached(ROWS_FROM)?;
+    let mut rows = statement.query([after.next().as_i64()])?;
+    let mut is_first = true;
+    loop {
+        let row = match rows.next() {
+            Ok(Some(row)) => Row::from_sql(row),
+            Ok(None) => break,
+            Err(error) => Err(error),
+        };
+        // The statement holds the transaction open, so the archive is as of the same moment. What
+        // log.db does not give takes nothing away from what stands before it.
+        if std::mem::take(&mut is_first)
+            && row.as_ref().map_or(true, |row| row.head.first_seq > after.next())
+            && store.archive.rows_from(store.db, after.next(), &mut |row| f(row.clone()))?
+                == Flow::Stop
+        {
+            break;
+        }
+        let row = row?;
+        if row.head.last_seq() <= after {
+            continue;
+        }
+        if f(row)? == Flow::Stop {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// As [`rows_after`], of the rows in log.db alone.
+///
+/// # Errors
+///
 /// SQLite's, or `f`'s.
-pub(crate) fn rows_after<E: From<rusqlite::Error>>(
+pub(crate) fn live_rows_after<E: From<rusqlite::Error>>(
     db: &Connection,
     after: Seq,
     mut f: impl FnMut(Row) -> Result<Flow, E>,
@@ -90,20 +139,70 @@ pub(crate) fn rows_after<E: From<rusqlite::Error>>(
 ///
 /// # Errors
 ///
-/// SQLite's, or `f`'s.
-pub(crate) fn rows_back<E: From<rusqlite::Error>>(
-    db: &Connection,
-    until: Seq,
+/// SQLite's, the archive's, or `f`'s.
+pub(crate) fn rows_back<E: From<rusqlite::Error> + From<SegmentError>>(
+    store: Store<'_>,
+    mut until: Seq,
     mut f: impl FnMut(Row) -> Result<Flow, E>,
 ) -> Result<(), E> {
-    let mut statement = db.prepare_cached(ROWS_BACK)?;
+    let mut statement = store.db.prepare_cached(ROWS_BACK)?;
     let mut rows = statement.query([until.as_i64()])?;
     while let Some(row) = rows.next()? {
-        if f(Row::from_sql(row)?)? == Flow::Stop {
+        let row = Row::from_sql(row)?;
+        until = row.head.first_seq.prev();
+        if f(row)? == Flow::Stop {
+            return Ok(());
+        }
+    }
+    store.archive.rows_back(store.db, until, &mut |row| f(row.clone())).map(|_| ())
+}
+
+/// The seq before the first event that was committed at `at` or later.
+///
+/// # Errors
+///
+/// [`ReadError`] if a row cannot be read.
+pub(crate) fn seq_before(store: Store<'_>, at: Millis) -> Result<Seq, ReadError> {
+    const SQL: &str = "SELECT first_seq, at_ms FROM log
+                       WHERE first_seq <= ?1 ORDER BY first_seq DESC LIMIT 1";
+    let row_at = |seq: Seq| -> Result<Option<(Seq, Millis)>, ReadError> {
+        let live = store.db.prepare_cached(SQL)?.query_row([seq.as_i64()], |row| {
+            Ok((Seq::from_i64(row.get(0)?).unwrap_or_default(), Millis::new(row.get(1)?)))
+        });
+        if let Some(found) = live.optional()? {
+            return Ok(Some(found));
+        }
+        let mut found = None;
+        store.archive.rows_from::<ReadError>(store.db, seq, &mut |row| {
+            found = Some((row.head.first_seq, row.head.at));
+            Ok(Flow::Stop)
+        })?;
+        Ok(found)
+    };
+    // Rows in (low, high] are in question: low is older than `at`, high is not.
+    let (mut low, mut high) = (Seq::ZERO, head_of(store.db)?.next());
+    while low.next() < high {
+        let middle = Seq::new(low.get().midpoint(high.get())).unwrap_or(low);
+        match row_at(middle)? {
+            Some((first, row_at)) if row_at >= at => high = first.max(low.next()),
+            _ => low = middle,
+        }
+        if high == low.next() {
             break;
         }
     }
-    Ok(())
+    Ok(high.prev())
+}
+
+/// The last seq of the log, as one transaction sees it.
+///
+/// # Errors
+///
+/// SQLite's.
+pub(crate) fn head_of(db: &Connection) -> Result<Seq, rusqlite::Error> {
+    const SQL: &str = "SELECT first_seq + n_events - 1 FROM log ORDER BY first_seq DESC LIMIT 1";
+    let head: Option<i64> = db.prepare_cached(SQL)?.query_row([], |row| row.get(0)).optional()?;
+    Ok(head.and_then(Seq::from_i64).unwrap_or_default())
 }
 
 /// Whether a walk goes on.
@@ -221,7 +320,7 @@ impl Names {
 ///
 /// [`ReadError`] for damage, a missing name, or SQLite's own reasons.
 pub(crate) fn page(
-    db: &Connection,
+    store: Store<'_>,
     names: &mut Names,
     index: Option<&dyn ChatIndex>,
     scope: &Scope,
@@ -230,9 +329,9 @@ pub(crate) fn page(
     limits: PageLimits,
 ) -> Result<Page, ReadError> {
     match scope {
-        Scope::All => scan(db, names, None, after, until, limits),
-        Scope::Chat(chat) => chats_page(db, names, index, &[*chat], after, until, limits),
-        Scope::Chats(chats) => chats_page(db, names, index, chats, after, until, limits),
+        Scope::All => scan(store, names, None, after, until, limits),
+        Scope::Chat(chat) => chats_page(store, names, index, &[*chat], after, until, limits),
+        Scope::Chats(chats) => chats_page(store, names, index, chats, after, until, limits),
         // Whoever follows an owner has its chats: `Log::read`.
         Scope::Owner(_) => Err(ReadError::Interrupted),
     }
@@ -240,7 +339,7 @@ pub(crate) fn page(
 
 /// Walks the log itself, for all chats or for some, which are in ascending order.
 fn scan(
-    db: &Connection,
+    store: Store<'_>,
     names: &mut Names,
     chats: Option<&[Seq]>,
     after: Seq,
@@ -249,7 +348,7 @@ fn scan(
 ) -> Result<Page, ReadError> {
     let mut page = Page { sections: Vec::new(), through: until };
     let mut filled = limits.start();
-    rows_after::<ReadError>(db, after, |row| {
+    rows_after::<ReadError>(store, after, |row| {
         if row.head.first_seq > until {
             return Ok(Flow::Stop);
         }
@@ -262,7 +361,7 @@ fn scan(
                 chats.is_none_or(|chats| chats.binary_search(&section.head.chat).is_ok());
             is_of_scope && last > after && first <= until
         };
-        names.sections_of(db, &row, wanted, |section| {
+        names.sections_of(store.db, &row, wanted, |section| {
             filled.add(&section);
             page.sections.push(section);
         })?;
@@ -275,7 +374,7 @@ fn scan(
 ///
 /// What it costs is a look into the index for each chat, and what is found.
 fn chats_page(
-    db: &Connection,
+    store: Store<'_>,
     names: &mut Names,
     index: Option<&dyn ChatIndex>,
     chats: &[Seq],
@@ -291,14 +390,14 @@ fn chats_page(
     if after >= until {
         return Ok(Page { sections: Vec::new(), through: until });
     }
-    let Some(index) = index else { return scan(db, names, Some(chats), after, until, limits) };
+    let Some(index) = index else { return scan(store, names, Some(chats), after, until, limits) };
     let found = Runs::of(index, chats, after, until)?;
     if found.runs.is_empty() {
         let after = after.max(found.indexed_through);
         if after >= until {
             return Ok(Page { sections: Vec::new(), through: until });
         }
-        return scan(db, names, Some(chats), after, until, limits);
+        return scan(store, names, Some(chats), after, until, limits);
     }
     let mut page = Page { sections: Vec::new(), through: found.through };
     let (mut filled, mut done) = (limits.start(), after);
@@ -311,13 +410,13 @@ fn chats_page(
                 return Ok(page);
             }
             let from = done;
-            rows_after::<ReadError>(db, from, |row| {
+            rows_after::<ReadError>(store, from, |row| {
                 done = row.head.last_seq();
                 let wanted = |section: &SectionView<'_>, first: Seq, last: Seq| {
                     let is_of_scope = chats.binary_search(&section.head.chat).is_ok();
                     is_of_scope && last > from && first <= page.through
                 };
-                names.sections_of(db, &row, wanted, |section| {
+                names.sections_of(store.db, &row, wanted, |section| {
                     filled.add(&section);
                     page.sections.push(section);
                 })?;

@@ -59,7 +59,7 @@ pub(crate) struct CommitFailure {
 
 /// What a failed commit leaves in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Left {
+pub(super) enum Left {
     /// No commit mark: nothing of it is stored.
     Nothing,
     /// A commit mark that SQLite does not know of, and that the next commit writes over.
@@ -141,16 +141,8 @@ impl Writer {
 
     /// Rolls back, forgets what memory says of the chats, and tells who waits.
     pub(super) fn fail(&mut self, failure: CommitFailure) {
-        let _ = self.db.execute_batch("ROLLBACK");
         self.chats.clear();
-        let CommitFailure { mut left, error } = failure;
-        if left == Left::Mark {
-            left = self.write_over_mark();
-        }
-        match left {
-            Left::Doubt => self.stop_writing(&error),
-            Left::Nothing | Left::Mark => self.meet(&error),
-        }
+        let (left, error) = self.settle(failure);
         let source = Arc::new(error);
         self.setbacks.last = Some(Arc::clone(&source));
         for (_, answer) in &mut self.waiting {
@@ -163,6 +155,21 @@ impl Writer {
             };
         }
         self.answer();
+    }
+
+    /// Rolls back, writes over what can be written over, and stops if there is doubt; what is left,
+    /// and the error.
+    pub(super) fn settle(&mut self, failure: CommitFailure) -> (Left, rusqlite::Error) {
+        let _ = self.db.execute_batch("ROLLBACK");
+        let CommitFailure { mut left, error } = failure;
+        if left == Left::Mark {
+            left = self.write_over_mark();
+        }
+        match left {
+            Left::Doubt => self.stop_writing(&error),
+            Left::Nothing | Left::Mark => self.meet(&error),
+        }
+        (left, error)
     }
 
     /// Notes that log.db could not be written, and stops if nobody can say what is on the disk.

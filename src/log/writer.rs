@@ -18,6 +18,7 @@ use scrollback_schema::{ChatId, ChatRef, Millis, Seq, TurnId};
 use tokio::sync::{mpsc, oneshot};
 use tracing::Span;
 
+use super::LogObserver;
 use super::admit::NotAdmitted;
 use super::append::{Answered, Append, AppendError, Appended, Idempotency, Lease};
 use super::chats::{ChatSlot, Tables};
@@ -27,8 +28,8 @@ use super::preallocate::Preallocation;
 use super::recent::{Recent, Wakes};
 use super::section::Section;
 use super::setback::{CommitFailure, Setbacks};
+use super::upkeep::Upkeep;
 use super::witness::Witness;
-use super::{EraseError, LogObserver, erase};
 use crate::clock::{Clock, monotonic, random_bytes};
 use crate::sqlite::{CheckpointMode, checkpoint};
 
@@ -44,8 +45,8 @@ pub(crate) enum Command {
     TakeLease { chat: ChatId, turn: TurnId, reply: oneshot::Sender<Result<Lease, AppendError>> },
     /// Keep the answer to a call that had nothing to append.
     Keep { kept: Idempotency, reply: oneshot::Sender<Result<Answered, AppendError>> },
-    /// Erase the payloads of a deleted chat in the rows that start at these seqs.
-    Erase { chat: ChatRef, rows: Vec<Seq>, reply: oneshot::Sender<Result<u64, EraseError>> },
+    /// Change rows that were committed.
+    Upkeep(Upkeep),
     /// Finish: everything before this is answered, then the thread ends.
     Close,
 }
@@ -234,30 +235,13 @@ impl Writer {
                 Command::Keep { kept, reply } => {
                     let _ = reply.send(self.keep(&kept));
                 }
-                Command::Erase { chat, rows, reply } => {
-                    let _ = reply.send(self.erase(&chat, &rows));
-                }
+                Command::Upkeep(work) => self.upkeep(work),
                 Command::Close => break,
             }
             if next.is_none() {
                 next = commands.blocking_recv();
             }
         }
-    }
-
-    fn erase(&mut self, chat: &ChatRef, rows: &[Seq]) -> Result<u64, EraseError> {
-        if self.poisoned.load(Ordering::Acquire) {
-            return Err(EraseError::Stopped);
-        }
-        let erased = erase::erase_rows(&mut self.db, chat, rows);
-        // Before the answer: who has it reads nothing of the chat any more.
-        self.recent.forget();
-        match &erased {
-            Ok(_) | Err(EraseError::Busy) => self.wrote(),
-            Err(EraseError::Storage(error)) => self.meet(error),
-            Err(_) => {}
-        }
-        erased
     }
 
     /// Commits what was gathered, then answers everybody; whether it is stored.

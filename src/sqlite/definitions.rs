@@ -94,7 +94,7 @@ mod tests {
             assert_eq!(strange_definitions(&db, version).unwrap(), expected, "{sql}");
         };
         check("", &[]);
-        check("DROP TRIGGER log_delete_never", &["trigger log_delete_never"]);
+        check("DROP TRIGGER log_delete_only_archived", &["trigger log_delete_only_archived"]);
         check("CREATE TABLE more (x)", &["table more"]);
         check(
             "DROP INDEX turn_open; CREATE INDEX turn_open ON turn (chat) WHERE ended_seq = 1",

@@ -25,6 +25,7 @@ mod power_loss;
 mod provider;
 mod recorded;
 mod replay;
+mod retention;
 mod schedule_crash;
 mod strangers;
 mod tidy;

@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use scrollback_schema::{ChatId, ChatRef, MessageId, Seq, TurnId, TurnRef};
 
 use super::{OfflineError, OfflineLog};
+use crate::log::reader::Store;
 use crate::log::turn_guard::Space;
 
 /// A turn, as the tables tell it.
@@ -40,7 +41,7 @@ impl OfflineLog {
         id: &ChatId,
     ) -> Result<Option<(ChatRef, Option<Seq>)>, OfflineError> {
         const SQL: &str = "SELECT created_seq, deleted_seq FROM chat WHERE chat_id = ?1";
-        self.read(|db, _| {
+        self.read(|Store { db, .. }, _| {
             let found = db
                 .prepare_cached(SQL)?
                 .query_row([id.as_str()], |row| Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?)))
@@ -91,7 +92,7 @@ impl OfflineLog {
              WHERE {column} = ?1 {} ORDER BY started_seq",
             if chat.is_some() { "AND turn.chat = ?2" } else { "AND ?2 IS NULL" }
         );
-        self.read(|db, _| rows(db, &sql, id, chat, found_turn))
+        self.read(|Store { db, .. }, _| rows(db, &sql, id, chat, found_turn))
     }
 
     /// Looks messages of users and of the assistant up by their id; those of deleted chats are not
@@ -111,7 +112,7 @@ impl OfflineLog {
             Space::Message as u8,
             if chat.is_some() { "AND chat = ?2" } else { "AND ?2 IS NULL" }
         );
-        self.read(|db, _| {
+        self.read(|Store { db, .. }, _| {
             rows(db, &sql, id.as_str(), chat, |row| {
                 let (chat, first) = (Seq::from_i64(row.get(0)?), Seq::from_i64(row.get(1)?));
                 Ok(chat.zip(first).map(|(chat, first)| FoundMessage { chat, first }))

@@ -21,7 +21,8 @@ pub use pages::PageBack;
 pub use stored::{Batch, StoredForm};
 
 use super::ReadError;
-use super::reader::Names;
+use super::archive::{Archive, ArchiveBounds, ArchivePlan, SegmentEntry, SegmentError, all, plan};
+use super::reader::{Names, Store, head_of, seq_before};
 use crate::sqlite::{
     OfflineMode, OpenDbError, copy_database, is_damage, open_filled_copy, open_log_offline,
     strange_definitions,
@@ -123,6 +124,7 @@ struct Stamp {
 pub struct OfflineLog {
     dir: PathBuf,
     db: Connection,
+    archive: Archive,
     stamp: Stamp,
     names: Names,
     log_id: String,
@@ -180,7 +182,8 @@ impl OfflineLog {
                 return Err(damage(&path, OpenDbError::Sqlite { path: path.clone(), source }));
             }
         };
-        Ok(OfflineLog { dir: dir.to_owned(), db, stamp, names: Names::default(), log_id })
+        let (archive, names) = (Archive::new(dir), Names::default());
+        Ok(OfflineLog { dir: dir.to_owned(), db, archive, stamp, names, log_id })
     }
 
     /// The directory that it was opened in.
@@ -204,7 +207,7 @@ impl OfflineLog {
     ///
     /// [`OfflineError`] if it cannot be read.
     pub fn head(&mut self) -> Result<Seq, OfflineError> {
-        self.read(|db, _| Ok(head_of(db)?))
+        self.read(|store, _| Ok(head_of(store.db)?))
     }
 
     /// The seq before the first event that was committed at `at` or later.
@@ -213,31 +216,25 @@ impl OfflineLog {
     ///
     /// [`OfflineError`] if it cannot be read.
     pub fn seq_before(&mut self, at: Millis) -> Result<Seq, OfflineError> {
-        const SQL: &str = "SELECT first_seq, at_ms FROM log
-                           WHERE first_seq <= ?1 ORDER BY first_seq DESC LIMIT 1";
-        self.read(|db, _| {
-            let row_at = |seq: Seq| -> Result<Option<(Seq, Millis)>, rusqlite::Error> {
-                db.prepare_cached(SQL)?
-                    .query_row([seq.as_i64()], |row| {
-                        let first = Seq::from_i64(row.get(0)?).unwrap_or_default();
-                        Ok((first, Millis::new(row.get(1)?)))
-                    })
-                    .optional()
-            };
-            // Rows in (low, high] are in question: low is older than `at`, high is not.
-            let (mut low, mut high) = (Seq::ZERO, head_of(db)?.next());
-            while low.next() < high {
-                let middle = Seq::new(low.get().midpoint(high.get())).unwrap_or(low);
-                match row_at(middle)? {
-                    Some((first, row_at)) if row_at >= at => high = first.max(low.next()),
-                    _ => low = middle,
-                }
-                if high == low.next() {
-                    break;
-                }
-            }
-            Ok(high.prev())
-        })
+        self.read(|store, _| seq_before(store, at))
+    }
+
+    /// The segment files that hold the oldest part of the log, the oldest first.
+    ///
+    /// # Errors
+    ///
+    /// [`OfflineError`] if it cannot be read.
+    pub fn segments(&mut self) -> Result<Vec<SegmentEntry>, OfflineError> {
+        self.read(|store, _| Ok(all(store.db)?))
+    }
+
+    /// Says what may be archived.
+    ///
+    /// # Errors
+    ///
+    /// [`OfflineError`] if it cannot be read.
+    pub fn archive_plan(&mut self, bounds: ArchiveBounds) -> Result<ArchivePlan, OfflineError> {
+        self.read(|store, _| plan(store, &bounds))
     }
 
     /// Copies the log as it is at this moment into a new file; the head witness is left out.
@@ -262,14 +259,22 @@ impl OfflineLog {
     /// Runs `f` in one short read transaction, and again if the file turned out not to be at rest.
     pub(crate) fn read<T>(
         &mut self,
-        mut f: impl FnMut(&Connection, &mut Names) -> Result<T, ReadError>,
+        mut f: impl FnMut(Store<'_>, &mut Names) -> Result<T, ReadError>,
     ) -> Result<T, OfflineError> {
-        for _ in 0..3 {
+        for n in 0..3 {
+            let OfflineLog { db, archive, names, .. } = self;
+            let mut transaction =
+                || in_transaction(db, |db| f(Store { db, archive: &*archive }, names));
             if self.stamp.mode == OfflineMode::Beside {
-                return Ok(transaction(&self.db, &mut self.names, &mut f)?);
+                match transaction() {
+                    // A segment was replaced since its name was read: the next transaction has
+                    // the new one.
+                    Err(ReadError::Archive(SegmentError::Missing { .. })) if n < 2 => continue,
+                    result => return Ok(result?),
+                }
             }
             if stamp(&self.dir)? == self.stamp {
-                let result = transaction(&self.db, &mut self.names, &mut f);
+                let result = transaction();
                 if stamp(&self.dir)? == self.stamp {
                     return Ok(result?);
                 }
@@ -287,34 +292,20 @@ impl OfflineLog {
     /// may then be half of it.
     pub(crate) fn read_once<T, E: From<rusqlite::Error>>(
         &mut self,
-        f: impl FnOnce(&Connection) -> Result<T, E>,
+        f: impl FnOnce(Store<'_>) -> Result<T, E>,
     ) -> Result<Result<T, E>, OfflineError> {
         let changed = || OfflineError::Changed { dir: self.dir.clone() };
         let at_rest = self.stamp.mode == OfflineMode::AtRest;
         if at_rest && stamp(&self.dir)? != self.stamp {
             return Err(changed());
         }
-        let result = in_transaction(&self.db, f);
+        let archive = &self.archive;
+        let result = in_transaction(&self.db, |db| f(Store { db, archive }));
         if at_rest && stamp(&self.dir)? != self.stamp {
             return Err(changed());
         }
         Ok(result)
     }
-}
-
-/// The last seq of the log, as one transaction sees it.
-pub(crate) fn head_of(db: &Connection) -> Result<Seq, rusqlite::Error> {
-    const SQL: &str = "SELECT first_seq + n_events - 1 FROM log ORDER BY first_seq DESC LIMIT 1";
-    let head: Option<i64> = db.prepare_cached(SQL)?.query_row([], |row| row.get(0)).optional()?;
-    Ok(head.and_then(Seq::from_i64).unwrap_or_default())
-}
-
-fn transaction<T>(
-    db: &Connection,
-    names: &mut Names,
-    f: &mut impl FnMut(&Connection, &mut Names) -> Result<T, ReadError>,
-) -> Result<T, ReadError> {
-    in_transaction(db, |db| f(db, names))
 }
 
 fn in_transaction<T, E: From<rusqlite::Error>>(

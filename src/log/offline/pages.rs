@@ -63,10 +63,10 @@ impl OfflineLog {
             Scope::Chat(chat) => after.max(chat.prev()),
             Scope::Chats(chats) => after.max(chats.iter().min().map_or(after, |chat| chat.prev())),
         };
-        self.read(|db, names| {
+        self.read(|store, names| {
             let mut page = Page { sections: Vec::new(), through: until };
             let (mut filled, mut n_bytes) = (limits.start(), 0);
-            reader::rows_after::<ReadError>(db, begin, |row| {
+            reader::rows_after::<ReadError>(store, begin, |row| {
                 if row.head.first_seq > until {
                     return Ok(Flow::Stop);
                 }
@@ -75,7 +75,7 @@ impl OfflineLog {
                     return Ok(Flow::Stop);
                 }
                 n_bytes += row.records.len();
-                names.sections_of(db, &row, &is_wanted, |section| {
+                names.sections_of(store.db, &row, &is_wanted, |section| {
                     filled.add(&section);
                     page.sections.push(section);
                 })?;
@@ -100,10 +100,10 @@ impl OfflineLog {
         is_asked_for: &dyn Fn(&SectionView<'_>) -> bool,
     ) -> Result<PageBack, OfflineError> {
         let is_wanted = wanted(scope, after, until, is_asked_for);
-        self.read(|db, names| {
+        self.read(|store, names| {
             let mut page = PageBack { sections: Vec::new(), after };
             let (mut filled, mut n_bytes) = (limits.start(), 0);
-            reader::rows_back::<ReadError>(db, until, |row| {
+            reader::rows_back::<ReadError>(store, until, |row| {
                 if row.head.last_seq() <= after {
                     return Ok(Flow::Stop);
                 }
@@ -113,7 +113,7 @@ impl OfflineLog {
                 }
                 n_bytes += row.records.len();
                 let mut sections = Vec::new();
-                names.sections_of(db, &row, &is_wanted, |section| {
+                names.sections_of(store.db, &row, &is_wanted, |section| {
                     filled.add(&section);
                     sections.push(section);
                 })?;

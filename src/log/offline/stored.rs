@@ -40,9 +40,9 @@ impl OfflineLog {
     ///
     /// [`OfflineError`] if it cannot be read.
     pub fn stored(&mut self, seq: Seq) -> Result<Option<StoredForm>, OfflineError> {
-        self.read(|db, _| {
+        self.read(|store, _| {
             let mut found = None;
-            reader::rows_after::<ReadError>(db, seq.prev(), |row| {
+            reader::rows_after::<ReadError>(store, seq.prev(), |row| {
                 found = find(&row, seq)?;
                 Ok(Flow::Stop)
             })?;

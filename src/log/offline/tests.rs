@@ -114,7 +114,7 @@ fn a_server_that_starts_meanwhile_is_noticed() {
     assert_eq!((offline.head().unwrap(), offline.is_at_rest()), (seq(4), true));
     let log = open(stopped.path(), &clock);
     append(&log, "c1", vec![said("m4")]);
-    let read = offline.read_once(head_of);
+    let read = offline.read_once(|store| head_of(store.db));
     assert!(matches!(read, Err(OfflineError::Changed { .. })));
     assert_eq!((offline.head().unwrap(), offline.is_at_rest()), (seq(5), false));
 }

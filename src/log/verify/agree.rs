@@ -9,9 +9,10 @@ use scrollback_schema::batch::sections;
 use scrollback_schema::codec::decode_payload;
 use scrollback_schema::{Body, Event, Kind, Millis, Seq};
 
+use super::PageError;
 use super::finding::{Finding, Table};
 use super::rules::Rules;
-use crate::log::reader::{Flow, rows_after};
+use crate::log::reader::{Flow, Store, rows_after};
 use crate::log::turn_guard::{Candidate, Effect, Space};
 
 /// A row of the table `chat`.
@@ -145,28 +146,30 @@ pub(crate) fn effect(
 /// Compares what is left open, and how many rows there are, after the last event that was looked
 /// at; `head_now` is the last one by now, which may have closed what was open.
 pub(crate) fn at_the_end(
-    db: &Connection,
+    store: Store<'_>,
     rules: &Rules,
     head: Seq,
     head_now: Seq,
     found: &mut dyn FnMut(Finding),
 ) -> Result<(), rusqlite::Error> {
+    let db = store.db;
     let (ids, turns) = rules.left_open();
     for (chat, space, id) in ids {
         let row = register_row(db, *chat, *space, id)?;
-        if let Some(row) = row.filter(|row| head == head_now && !row.is_open) {
+        let is_closed = |row: &RegisterRow| !row.is_open && !rules.lost_after(row.seq);
+        if let Some(row) = row.filter(|row| head == head_now && is_closed(row)) {
             let what = format!("it holds closed a {space} that is open");
             found(Finding::Table { table: Table::Register, seq: row.seq, what });
         }
     }
     for started in turns {
         let ended = turn_row(db, started)?.and_then(|row| row.ended);
-        if ended.is_some_and(|ended| ended <= head) {
+        if ended.is_some_and(|ended| ended <= head) && !rules.lost_after(started) {
             let what = "it holds ended a turn that is open".to_owned();
             found(Finding::Table { table: Table::Turn, seq: started, what });
         }
     }
-    surplus(db, rules, head, found)?;
+    surplus(store, rules, head, found)?;
     behind(db, head_now, found)
 }
 
@@ -196,7 +199,7 @@ fn behind(
 
 /// Looks for rows about events that the log does not hold, if there are more rows than events.
 fn surplus(
-    db: &Connection,
+    store: Store<'_>,
     rules: &Rules,
     head: Seq,
     found: &mut dyn FnMut(Finding),
@@ -207,7 +210,7 @@ fn surplus(
     const IDS: &str = "FROM register WHERE seq <= ?1 AND chat NOT IN
                        (SELECT created_seq FROM chat WHERE deleted_seq IS NOT NULL)";
     let count = |of: &str| -> Result<u64, rusqlite::Error> {
-        db.query_row(&format!("SELECT count(*) {of}"), [head.as_i64()], |row| {
+        store.db.query_row(&format!("SELECT count(*) {of}"), [head.as_i64()], |row| {
             row.get::<_, i64>(0).map(i64::unsigned_abs)
         })
     };
@@ -220,21 +223,21 @@ fn surplus(
     if count(CHATS)? > tally.n_chats {
         let is_chat = |_: Seq, kind, _: &Body, _: &str| kind == Some(Kind::ChatCreated);
         let sql = format!("SELECT created_seq, created_seq, '' {CHATS}");
-        strangers(db, &sql, head, Table::Chat, &is_chat, &mut found)?;
+        strangers(store, &sql, head, Table::Chat, &is_chat, &mut found)?;
     }
     if count(DELETED)? > tally.n_deleted {
         let is_tombstone = |_: Seq, kind, _: &Body, _: &str| kind == Some(Kind::ChatDeleted);
         let sql = format!("SELECT deleted_seq, created_seq, '' {DELETED}");
-        strangers(db, &sql, head, Table::Chat, &is_tombstone, &mut found)?;
+        strangers(store, &sql, head, Table::Chat, &is_tombstone, &mut found)?;
     }
     if count(TURNS)? > tally.n_turns {
         let is_turn = |_: Seq, kind, _: &Body, _: &str| kind == Some(Kind::StreamStarted);
         let sql = format!("SELECT started_seq, chat, '' {TURNS}");
-        strangers(db, &sql, head, Table::Turn, &is_turn, &mut found)?;
+        strangers(store, &sql, head, Table::Turn, &is_turn, &mut found)?;
     }
     if count(IDS)? > tally.n_registered {
         let sql = format!("SELECT seq, chat, id {IDS}");
-        strangers(db, &sql, head, Table::Register, &uses_id, &mut found)?;
+        strangers(store, &sql, head, Table::Register, &uses_id, &mut found)?;
     }
     Ok(())
 }
@@ -256,20 +259,20 @@ type Belongs<'a> = &'a dyn Fn(Seq, Option<Kind>, &Body, &str) -> bool;
 
 /// Names the rows of a table whose event is not the one that they claim.
 fn strangers(
-    db: &Connection,
+    store: Store<'_>,
     sql: &str,
     head: Seq,
     table: Table,
     belongs: Belongs<'_>,
     found: &mut dyn FnMut(Finding),
 ) -> Result<(), rusqlite::Error> {
-    let mut statement = db.prepare(sql)?;
+    let mut statement = store.db.prepare(sql)?;
     let mut rows = statement.query([head.as_i64()])?;
     while let Some(row) = rows.next()? {
         let seq = Seq::from_i64(row.get(0)?).unwrap_or_default();
         let chat = Seq::from_i64(row.get(1)?).unwrap_or_default();
         let id: String = row.get(2)?;
-        let event = event_at(db, seq)?;
+        let event = event_at(store, seq)?;
         if !event.is_some_and(|(of, body)| {
             of == chat && belongs(seq, Kind::from_number(body.kind_number()), &body, &id)
         }) {
@@ -281,9 +284,9 @@ fn strangers(
 }
 
 /// The chat and the content of one event; `None` if it cannot be read.
-fn event_at(db: &Connection, seq: Seq) -> Result<Option<(Seq, Body)>, rusqlite::Error> {
+fn event_at(store: Store<'_>, seq: Seq) -> Result<Option<(Seq, Body)>, rusqlite::Error> {
     let mut event = None;
-    rows_after::<rusqlite::Error>(db, seq.prev(), |row| {
+    let read = rows_after::<PageError>(store, seq.prev(), |row| {
         let mut first = row.head.first_seq;
         for view in sections(&row.records).map_while(Result::ok) {
             let next = first.plus(view.n_events);
@@ -298,6 +301,10 @@ fn event_at(db: &Connection, seq: Seq) -> Result<Option<(Seq, Body)>, rusqlite::
             first = next;
         }
         Ok(Flow::Stop)
-    })?;
-    Ok(event)
+    });
+    match read {
+        // What the archive does not give was found to be so before.
+        Ok(()) | Err(PageError::Archive(_)) => Ok(event),
+        Err(PageError::Row(error) | PageError::Tables(error)) => Err(error),
+    }
 }

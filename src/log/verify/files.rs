@@ -6,9 +6,10 @@ use std::path::Path;
 use rusqlite::Connection;
 use scrollback_schema::Seq;
 
+use super::PageError;
 use super::finding::Finding;
 use crate::log::offline::{OfflineError, OfflineLog, bytes_promised};
-use crate::log::reader::{Flow, rows_after};
+use crate::log::reader::{Flow, Store, rows_after};
 use crate::log::witness::{self, Witnessed};
 use crate::sqlite::strange_definitions;
 
@@ -16,15 +17,16 @@ use crate::sqlite::strange_definitions;
 const SQLITE_FINDINGS_MAX: usize = 100;
 
 /// Tables and indexes that are small beside the log; a check of them holds up no server for long.
-const SIDE_TABLES: [&str; 6] = ["meta", "erasing", "chat", "turn", "register", "idempotency"];
+const SIDE_TABLES: [&str; 7] =
+    ["meta", "erasing", "chat", "turn", "register", "idempotency", "segment"];
 
 /// Compares the head witness with the log. `witnessed` was read before `head`, so that it cannot be
 /// ahead of it by an event that was committed in between.
 pub(crate) fn head_witness(
-    db: &Connection,
+    store: Store<'_>,
     witnessed: Witnessed,
     head: Seq,
-) -> Result<Option<Finding>, rusqlite::Error> {
+) -> Result<Option<Finding>, PageError> {
     let disagrees = |what: &str| {
         let what = what.to_owned();
         Some(Finding::Witness { witness: witnessed.head, head, what })
@@ -36,7 +38,7 @@ pub(crate) fn head_witness(
         return Ok(None);
     }
     let mut matches = false;
-    rows_after::<rusqlite::Error>(db, witnessed.head.prev(), |row| {
+    rows_after::<PageError>(store, witnessed.head.prev(), |row| {
         matches = row.head.last_seq() == witnessed.head && row.checksum == witnessed.checksum;
         Ok(Flow::Stop)
     })?;
@@ -96,9 +98,18 @@ pub(crate) fn quick_check(
     match extent {
         Extent::All => check(db, None, found),
         Extent::SideTables => {
-            SIDE_TABLES.iter().try_for_each(|table| check(db, Some(table), found))
+            SIDE_TABLES.iter().try_for_each(|table| match table_exists(db, table)? {
+                true => check(db, Some(table), found),
+                false => Ok(()),
+            })
         }
     }
+}
+
+/// Whether the file has the table: one that an older program made and runs on lacks the newest.
+fn table_exists(db: &Connection, name: &str) -> Result<bool, rusqlite::Error> {
+    db.prepare_cached("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1")?
+        .exists([name])
 }
 
 fn check(

@@ -8,6 +8,8 @@ use scrollback_schema::batch::BatchError;
 use scrollback_schema::codec::CodecError;
 use scrollback_schema::{Millis, Seq};
 
+use crate::log::archive::SegmentError;
+
 /// Seqs from `first` to `last`, both included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
@@ -165,6 +167,15 @@ pub enum Finding {
         /// Its type and its name.
         what: String,
     },
+    /// A file of the archive that is missing or is not what was written.
+    Segment {
+        /// The seqs that it does not give.
+        span: Span,
+        /// The file, from the data directory on.
+        file: String,
+        /// What is wrong with it.
+        what: String,
+    },
     /// SQLite's own check of the file found something.
     Sqlite {
         /// Its words, which name tree and page.
@@ -176,6 +187,7 @@ pub enum Finding {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Remedy {
     Restore,
+    Segment,
     Rebuild,
     Erase,
     Report,
@@ -183,6 +195,12 @@ enum Remedy {
 }
 
 impl Finding {
+    /// What a file of the archive does not give.
+    pub(crate) fn of_segment(span: Span, error: &SegmentError) -> Finding {
+        let file = error.path().file_name().unwrap_or_default().to_string_lossy();
+        Finding::Segment { span, file: format!("archive/{file}"), what: error.what() }
+    }
+
     /// A stable word for programs.
     pub const fn code(&self) -> &'static str {
         match self {
@@ -201,6 +219,7 @@ impl Finding {
             Finding::Table { .. } => "table",
             Finding::Witness { .. } => "witness",
             Finding::Definition { .. } => "definition",
+            Finding::Segment { .. } => "segment",
             Finding::Sqlite { .. } => "sqlite",
         }
     }
@@ -217,6 +236,7 @@ impl Finding {
             | Finding::Payload { span }
             | Finding::ErasedWithoutTombstone { span, .. }
             | Finding::NotErased { span, .. }
+            | Finding::Segment { span, .. }
             | Finding::TimeRunsBack { span, .. } => Some(*span),
             Finding::Undecodable { seq, .. }
             | Finding::Rule { seq, .. }
@@ -226,9 +246,10 @@ impl Finding {
     }
 
     /// The file of the data directory that it is about.
-    pub const fn file(&self) -> &'static str {
+    pub fn file(&self) -> &str {
         match self {
             Finding::Witness { .. } => "head",
+            Finding::Segment { file, .. } => file,
             _ => "log.db",
         }
     }
@@ -245,6 +266,7 @@ impl Finding {
             | Finding::Undecodable { .. }
             | Finding::ErasedWithoutTombstone { .. }
             | Finding::Sqlite { .. } => Remedy::Restore,
+            Finding::Segment { .. } => Remedy::Segment,
             Finding::Table { .. } | Finding::Definition { .. } => Remedy::Rebuild,
             Finding::NotErased { .. } => Remedy::Erase,
             Finding::TimeRunsBack { .. } | Finding::Rule { .. } => Remedy::Report,
@@ -258,6 +280,10 @@ impl Finding {
             Remedy::Restore => {
                 "stop the server, keep a copy of the directory, and put back the last backup; \
                  `scrollback export --readable` saves every event that is whole"
+            }
+            Remedy::Segment => {
+                "put this one file back from a backup: as long as no chat in it was deleted since, \
+                 a file of the archive never changes"
             }
             Remedy::Rebuild => {
                 "the log itself is not affected; `scrollback export` and `scrollback import` into \
@@ -315,6 +341,7 @@ impl fmt::Display for Finding {
             Finding::Definition { what } => {
                 write!(f, "file: {what} is not as this program defines it")
             }
+            Finding::Segment { span, file, what } => write!(f, "{span}: {file}: {what}"),
             Finding::Sqlite { detail } => write!(f, "file: {detail}"),
         }
     }

@@ -26,8 +26,9 @@ pub use finding::{Finding, Span, Table};
 pub use readable::{LeftOut, Passage, ReadablePages};
 pub use whole::{WholePageError, WholePages};
 
-use super::offline::{OfflineError, OfflineLog, head_of};
-use super::reader::{Flow, Row, rows_after};
+use super::archive::SegmentError;
+use super::offline::{OfflineError, OfflineLog};
+use super::reader::{Flow, Row, Store, head_of, rows_after};
 use super::witness::Witnessed;
 use chain::Chain;
 use files::Extent;
@@ -102,7 +103,7 @@ pub fn verify(dir: &Path, watch: Watch<'_>) -> Result<Report, OfflineError> {
 
 fn verify_open(log: &mut OfflineLog, watch: Watch<'_>) -> Result<Report, OfflineError> {
     let witnessed = files::read_witness(log.dir())?;
-    let head = log.read_once(head_of)?;
+    let head = log.read_once(|store| head_of(store.db))?;
     let mut run = Run {
         watch,
         is_over: false,
@@ -139,7 +140,9 @@ struct Run<'w> {
 }
 
 /// Why a page of rows ended early.
-enum PageError {
+pub(crate) enum PageError {
+    /// A file of the archive cannot be read.
+    Archive(SegmentError),
     /// A row cannot be read.
     Row(rusqlite::Error),
     /// The writer's tables cannot be read.
@@ -149,6 +152,12 @@ enum PageError {
 impl From<rusqlite::Error> for PageError {
     fn from(error: rusqlite::Error) -> PageError {
         PageError::Row(error)
+    }
+}
+
+impl From<SegmentError> for PageError {
+    fn from(error: SegmentError) -> PageError {
+        PageError::Archive(error)
     }
 }
 
@@ -167,10 +176,11 @@ impl Run<'_> {
     fn rows(&mut self, log: &mut OfflineLog) -> Result<(), OfflineError> {
         while self.chain.next <= self.head && !self.is_over {
             let from = self.chain.next;
-            match log.read_once(|db| self.page(db))? {
+            match log.read_once(|store| self.page(store))? {
                 // The head was read from the last row, so rows end before it only if it is unknown.
                 Ok(()) if self.chain.next == from => break,
                 Ok(()) => {}
+                Err(PageError::Archive(error)) => self.skip_archived(&error),
                 Err(PageError::Row(error)) if is_busy(&error) => return Err(error.into()),
                 Err(PageError::Row(error)) => {
                     if !self.skip_unreadable(log, &error)? {
@@ -186,14 +196,14 @@ impl Run<'_> {
     }
 
     /// Looks at some rows in one transaction.
-    fn page(&mut self, db: &Connection) -> Result<(), PageError> {
+    fn page(&mut self, store: Store<'_>) -> Result<(), PageError> {
         let (after, mut n_bytes) = (self.chain.next.prev(), 0);
-        rows_after::<PageError>(db, after, |row| {
+        rows_after::<PageError>(store, after, |row| {
             if row.head.first_seq > self.head {
                 return Ok(Flow::Stop);
             }
             n_bytes += row.records.len();
-            self.row(db, &row)?;
+            self.row(store.db, &row)?;
             Ok(if n_bytes >= PAGE_BYTES_MAX || self.is_over { Flow::Stop } else { Flow::Go })
         })
     }
@@ -246,6 +256,17 @@ impl Run<'_> {
         Ok(span.last < Seq::MAX)
     }
 
+    /// Goes on behind what a file of the archive does not give.
+    fn skip_archived(&mut self, error: &SegmentError) {
+        let (first, last) = error.span();
+        let span = Span { first: first.max(self.chain.next), last };
+        self.found(&Finding::of_segment(span, error));
+        if let Some(rules) = &mut self.rules {
+            rules.lose(span);
+        }
+        self.chain.skip_to(last.next());
+    }
+
     /// Goes on without the rules, which cannot be asked without the writer's tables.
     fn give_up_rules(&mut self, error: &rusqlite::Error) {
         self.rules = None;
@@ -275,18 +296,19 @@ impl Run<'_> {
         let (head, extent) = (self.report.head, extent(log));
         let mut findings = Vec::from_iter(files::length(log)?);
         let (rules, mut found) = (self.rules.take(), |finding| findings.push(finding));
-        let checked = log.read_once::<_, rusqlite::Error>(|db| {
-            let head_now = head_of(db)?;
-            files::definitions(db, &mut found)?;
+        let checked = log.read_once::<_, PageError>(|store| {
+            let head_now = head_of(store.db)?;
+            files::definitions(store.db, &mut found)?;
             if let Some(rules) = &rules {
-                agree::at_the_end(db, rules, head, head_now, &mut found)?;
+                agree::at_the_end(store, rules, head, head_now, &mut found)?;
             }
             if let Some(witnessed) = witnessed {
-                files::head_witness(db, witnessed, head_now)?.into_iter().for_each(&mut found);
+                files::head_witness(store, witnessed, head_now)?.into_iter().for_each(&mut found);
             }
-            files::quick_check(db, extent, &mut found)
+            Ok(files::quick_check(store.db, extent, &mut found)?)
         })?;
-        if let Err(error) = checked {
+        // What the archive does not give was found to be so before.
+        if let Err(PageError::Row(error) | PageError::Tables(error)) = checked {
             findings.push(Finding::Sqlite { detail: error.to_string() });
         }
         findings.iter().for_each(|finding| self.found(finding));

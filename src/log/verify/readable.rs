@@ -11,12 +11,14 @@ use rusqlite::Connection;
 use scrollback_schema::Seq;
 use scrollback_schema::batch::{PayloadState, RowHead};
 
+use super::PageError;
 use super::chain::{self, Chain};
 use super::files;
 use super::finding::{Finding, Span};
 use super::skip::{is_busy, unreadable_from};
+use crate::log::archive::SegmentError;
 use crate::log::offline::{OfflineError, OfflineLog};
-use crate::log::reader::{Flow, Names, Row, rows_after};
+use crate::log::reader::{Flow, Names, Row, Store, rows_after};
 use crate::log::witness::Witnessed;
 use crate::log::{PageLimits, Section};
 
@@ -113,27 +115,30 @@ impl ReadablePages {
             return Ok(None);
         }
         let (mut passage, due) = (Passage::default(), self.due);
-        match log.read_once(|db| self.page(db, limits, &mut passage))? {
+        match log.read_once(|store| self.page(store, limits, &mut passage))? {
             Ok(()) if self.due == due => self.end(log, &mut passage)?,
             Ok(()) => {}
-            Err(error) if is_busy(&error) => return Err(error.into()),
-            Err(error) => self.skip(log, &error, &mut passage)?,
+            Err(PageError::Archive(error)) => self.skip_archived(&error, &mut passage),
+            Err(PageError::Row(error) | PageError::Tables(error)) => match is_busy(&error) {
+                true => return Err(error.into()),
+                false => self.skip(log, &error, &mut passage)?,
+            },
         }
         Ok(Some(passage))
     }
 
     fn page(
         &mut self,
-        db: &Connection,
+        store: Store<'_>,
         limits: PageLimits,
         passage: &mut Passage,
-    ) -> Result<(), rusqlite::Error> {
+    ) -> Result<(), PageError> {
         let (mut filled, mut n_taken) = (limits.start(), 0);
-        rows_after::<rusqlite::Error>(db, self.due.prev(), |row| {
+        rows_after::<PageError>(store, self.due.prev(), |row| {
             if self.due > self.head || filled.is_full() {
                 return Ok(Flow::Stop);
             }
-            self.row(db, row, passage);
+            self.row(store.db, row, passage);
             passage.sections[n_taken..].iter().for_each(|section| filled.add(section));
             n_taken = passage.sections.len();
             Ok(Flow::Go)
@@ -226,6 +231,15 @@ impl ReadablePages {
         Ok(())
     }
 
+    /// Goes on behind what a file of the archive does not give.
+    fn skip_archived(&mut self, error: &SegmentError, passage: &mut Passage) {
+        self.doubtful = None;
+        let span = Span { first: self.due, last: error.span().1 };
+        passage.leave_out(span, &Finding::of_segment(span, error).to_string());
+        self.due = span.last.next();
+        self.chain.skip_to(self.due);
+    }
+
     /// Nothing comes any more: what the last row is, the witness can tell.
     fn end(&mut self, log: &mut OfflineLog, passage: &mut Passage) -> Result<(), OfflineError> {
         self.is_over = true;
@@ -236,8 +250,8 @@ impl ReadablePages {
             && *computed == Some(witnessed.checksum)
             && row.head.first_seq == self.due
         {
-            log.read_once::<_, rusqlite::Error>(|db| {
-                self.take(db, row, passage);
+            log.read_once::<_, rusqlite::Error>(|store| {
+                self.take(store.db, row, passage);
                 Ok(())
             })??;
         }

@@ -1,10 +1,10 @@
-//! The way around rows that SQLite cannot read: where the next one is that it can.
+//! The way around rows of log.db that SQLite cannot read: where the next one is that it can.
 
 use scrollback_schema::Seq;
 
 use super::finding::Span;
 use crate::log::offline::{OfflineError, OfflineLog};
-use crate::log::reader::{Flow, rows_after};
+use crate::log::reader::{Flow, live_rows_after};
 
 /// The seqs from `first` on, at most to `head`, that cannot be read; the last one is [`Seq::MAX`]
 /// if nothing behind them can.
@@ -37,8 +37,8 @@ pub(crate) fn unreadable_from(
 /// The first seq of the first row at or behind `seq` that can be read, if reading succeeds there.
 fn readable_after(log: &mut OfflineLog, seq: Seq) -> Result<Option<Seq>, OfflineError> {
     let mut first = None;
-    let read = log.read_once(|db| {
-        rows_after::<rusqlite::Error>(db, seq.prev(), |row| {
+    let read = log.read_once(|store| {
+        live_rows_after::<rusqlite::Error>(store.db, seq.prev(), |row| {
             first = Some(row.head.first_seq);
             Ok(Flow::Stop)
         })

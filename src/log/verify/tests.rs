@@ -146,11 +146,13 @@ fn ruined(sql: &str) -> Vec<String> {
 
 fn ruin(dir: &Path, sql: &str) {
     let db = open_log_writer(&dir.join("log.db"), Durability::Process).unwrap();
-    let mut statement = db.prepare("SELECT sql FROM sqlite_schema WHERE type = 'trigger'").unwrap();
+    let mut statement = db
+        .prepare("SELECT sql FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = 'log'")
+        .unwrap();
     let triggers = statement.query_map([], |row| row.get(0)).unwrap();
     let triggers: Vec<String> = triggers.map(Result::unwrap).collect();
     db.execute_batch(
-        "DROP TRIGGER log_insert_dense; DROP TRIGGER log_delete_never;
+        "DROP TRIGGER log_insert_dense; DROP TRIGGER log_delete_only_archived;
          DROP TRIGGER log_update_only_to_erase; PRAGMA ignore_check_constraints = ON;",
     )
     .unwrap();
@@ -225,12 +227,12 @@ fn every_flipped_bit_of_a_row_is_found() {
 fn a_trigger_that_guards_nothing() {
     let dir = sample();
     let db = open_log_writer(&dir.path().join("log.db"), Durability::Process).unwrap();
-    db.execute_batch("DROP TRIGGER log_delete_never").unwrap();
+    db.execute_batch("DROP TRIGGER log_delete_only_archived").unwrap();
     drop(db);
-    let expected = ["file: trigger log_delete_never is not as this program defines it"];
+    let expected = ["file: trigger log_delete_only_archived is not as this program defines it"];
     assert_eq!(findings(dir.path()).0, expected);
     let refused = Log::open(dir.path(), LogOptions::default(), &Clock::System).unwrap_err();
-    assert!(refused.to_string().contains("trigger log_delete_never"), "{refused}");
+    assert!(refused.to_string().contains("trigger log_delete_only_archived"), "{refused}");
 }
 
 #[test]

@@ -57,12 +57,12 @@ impl WholePages {
         limits: PageLimits,
     ) -> Result<Page, WholePageError> {
         let after = self.through();
-        let (page, chain, finding) = log.read(|db, names| {
+        let (page, chain, finding) = log.read(|store, names| {
             // The read is done again if the file turns out not to be at rest.
             let (mut chain, mut finding) = (self.chain.clone(), None);
             let mut page = Page { sections: Vec::new(), through: until };
             let mut filled = limits.start();
-            rows_after::<ReadError>(db, after, |row| {
+            rows_after::<ReadError>(store, after, |row| {
                 if row.head.first_seq > until {
                     return Ok(Flow::Stop);
                 }
@@ -85,7 +85,7 @@ impl WholePages {
                     return Ok(Flow::Stop);
                 }
                 names.sections_of(
-                    db,
+                    store.db,
                     &row,
                     |_, _, _| true,
                     |section| {

@@ -1,0 +1,1 @@
+//! Retention as the program does it: by command, by configuration, killed on the way.
