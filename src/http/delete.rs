@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::Response;
 use bytes::Bytes;
-use scrollback_schema::event::{CancelReason, Cancelled};
+use scrollback_schema::event::{CancelReason, Cancelled, ChatDeleted};
 use scrollback_schema::{ChatId, ChatRef, Event, Kind, NewEvent, Seq};
 
 use super::App;
@@ -57,14 +57,65 @@ async fn delete(
     let deleted = Fields::read(&body)?.event(Kind::ChatDeleted, &["by"])?;
     let entry = app.log().find_chat(&id).await?.ok_or_else(|| Problem::chat_not_found(&id))?;
     let appended = bury(&app, &entry.chat, &deleted, &key, &body).await?;
-    app.turns().abandon(&id);
-    if let Err(error) = erase(&app, &entry.chat, appended.last_seq).await {
+    finish(&app, &entry.chat, appended.last_seq).await?;
+    Ok(chat_seq(&id, &appended))
+}
+
+/// Erases the text of a chat whose tombstone stands, from every file; what the disk does not let go
+/// now goes later.
+async fn finish(app: &App, chat: &ChatRef, tombstone: Seq) -> Result<(), Problem> {
+    app.turns().abandon(&chat.id);
+    if let Err(error) = erase(app, chat, tombstone).await {
         let detail = "the chat is deleted, but its text is not gone from every file yet; that is \
                       tried again until it is done";
-        app.tasks().spawn(erase_on(app.clone(), entry.chat, appended.last_seq));
+        app.tasks().spawn(erase_on(app.clone(), chat.clone(), tombstone));
         return Err(Problem::fault(Code::EraseUnfinished, detail, &*error));
     }
-    Ok(chat_seq(&id, &appended))
+    Ok(())
+}
+
+/// Why retention did not delete a chat.
+#[derive(Debug)]
+pub(crate) enum DropError {
+    /// A turn of it is open, or it is deleted.
+    InUse,
+    /// It could not be done; the code of the problem.
+    Failed { code: String },
+}
+
+/// Deletes a chat whose turn is not open, as the route does; the seq of its tombstone.
+///
+/// # Cancel safety
+///
+/// Once the tombstone stands, a task of its own does the rest.
+pub(crate) async fn drop_chat(app: &App, chat: &ChatRef) -> Result<Seq, DropError> {
+    let tombstone = Event::ChatDeleted(ChatDeleted { by: Some(BY_RETENTION.to_owned()) });
+    let deletion = app.tasks().spawn({
+        let (app, chat) = (app.clone(), chat.clone());
+        async move {
+            let append = Append::new(chat.id.clone(), vec![NewEvent::of_chat(tombstone)])
+                .map_err(|_| DropError::InUse)?;
+            let appended = match app.log().append(append).await {
+                Ok(appended) => appended,
+                Err(AppendError::Refused(_) | AppendError::ChatDeleted { .. }) => {
+                    return Err(DropError::InUse);
+                }
+                Err(error) => return Err(failed(error.into())),
+            };
+            finish(&app, &chat, appended.last_seq).await.map_err(failed)?;
+            Ok(appended.last_seq)
+        }
+    });
+    let broken = |_| DropError::Failed { code: Code::Internal.name().to_owned() };
+    deletion.await.map_err(broken)?
+}
+
+/// Who deletes a chat that is too old.
+const BY_RETENTION: &str = "retention";
+
+#[expect(clippy::needless_pass_by_value, reason = "it is handed to map_err")]
+fn failed(problem: Problem) -> DropError {
+    DropError::Failed { code: problem.code().name().to_owned() }
 }
 
 /// Leaves no byte of a chat's text in any file.

@@ -60,6 +60,7 @@ use tokio_util::task::TaskTracker;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub(crate) use delete::{DropError, drop_chat};
 pub use error::{Code, Problem};
 pub use metrics::Metrics;
 pub use serve::{BindError, Listener, bind, serve};

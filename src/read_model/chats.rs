@@ -13,7 +13,9 @@ use super::open::OpenView;
 use super::{ReadModel, ReadModelError, blocking, json};
 use crate::auth::Principal;
 use crate::log::Scope;
-use crate::projector::{ChatPlace, Fold, Store, chats_before, chats_of, open_chats_after};
+use crate::projector::{
+    ChatPlace, Fold, Store, chats_before, chats_idle_at, chats_of, open_chats_after,
+};
 
 /// Which chats a caller may see.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -227,6 +229,36 @@ impl ReadModel {
             let open = OpenView::new(&this.views.chats)?;
             let as_of = as_of.max(open.from);
             Ok(this.chat_row(&open, chat, as_of)?.0)
+        })
+        .await
+    }
+
+    /// Chats in which nothing happened from `at` on, the longest idle first, behind the one that
+    /// the page before ended with.
+    ///
+    /// As far as the view is on disk: what is about to be done to one of them has to look again.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadModelError`].
+    pub(crate) async fn idle_chats(
+        &self,
+        at: Millis,
+        after: Option<ChatPlace>,
+        limit: usize,
+    ) -> Result<Vec<(ChatPlace, ChatRef)>, ReadModelError> {
+        self.ready(&[&self.views.chats], self.log.head()).await?;
+        let this = self.clone();
+        blocking(move || {
+            let open = OpenView::new(&this.views.chats)?;
+            let mut chats = Vec::new();
+            chats_idle_at(open.db(), at, after, |chat| {
+                let place = ChatPlace::of(&chat);
+                chats.push((place, ChatRef { id: chat.id, created: chat.created }));
+                chats.len() < limit
+            })
+            .map_err(|error| open.failed(error))?;
+            Ok(chats)
         })
         .await
     }

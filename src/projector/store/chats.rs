@@ -137,6 +137,28 @@ pub(crate) fn chats_of(
     Ok(seqs.into_iter().filter_map(Seq::from_i64).collect())
 }
 
+/// Calls `take` with the chats in which nothing happened from `at` on, the longest idle first, from
+/// the place behind `after` on, until it has enough.
+///
+/// # Errors
+///
+/// [`StoreError`] if SQLite refuses or a row is damaged.
+pub(crate) fn chats_idle_at(
+    db: &Connection,
+    at: Millis,
+    after: Option<ChatPlace>,
+    take: impl FnMut(Chat) -> bool,
+) -> Result<(), StoreError> {
+    let (ms, created) =
+        after.map_or((-1, -1), |place| (place.last_activity_at.get(), place.created.as_i64()));
+    let mut statement = db.prepare_cached(
+        "SELECT body FROM chat WHERE (last_activity_ms, created_seq) > (?1, ?2)
+           AND last_activity_ms < ?3
+         ORDER BY last_activity_ms, created_seq",
+    )?;
+    walk(statement.query([ms, created, at.get()])?, take)
+}
+
 fn walk(mut rows: Rows<'_>, mut take: impl FnMut(Chat) -> bool) -> Result<(), StoreError> {
     while let Some(row) = rows.next()? {
         let chat = decode(row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?)?;

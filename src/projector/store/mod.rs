@@ -19,7 +19,7 @@ mod of_chat;
 mod search;
 
 pub(crate) use chat_events::runs;
-pub(crate) use chats::{ChatPlace, chats_before, chats_of, open_chats_after};
+pub(crate) use chats::{ChatPlace, chats_before, chats_idle_at, chats_of, open_chats_after};
 pub(crate) use messages::{MessagePlace, load_whole, messages_before};
 pub(crate) use of_chat::{queued_chats, scheduled_chats};
 pub(crate) use search::{Found, found_before};
