@@ -7,6 +7,7 @@
 mod auth;
 mod cors;
 mod limits;
+mod retention;
 mod turns;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ use crate::sqlite::Durability;
 pub use auth::{Algorithm, AuthConfig, JwtConfig, KeyConfig};
 pub use cors::CorsConfig;
 pub use limits::{LimitConfig, RateConfig};
+pub use retention::{Retention, RetentionAction, SEGMENT_BYTES_DEFAULT};
 pub use turns::{Timeouts, TurnConfig};
 
 /// What a server is told.
@@ -48,6 +50,8 @@ pub struct Config {
     pub limits: LimitConfig,
     /// How turns are run.
     pub turns: TurnConfig,
+    /// What becomes of old events; they stay in log.db without it.
+    pub retention: Option<Retention>,
     /// Provider tables by name, not looked into.
     pub providers: BTreeMap<String, toml::Table>,
 }
@@ -66,6 +70,7 @@ impl Default for Config {
             tls: None,
             limits: LimitConfig::default(),
             turns: TurnConfig::default(),
+            retention: None,
             providers: BTreeMap::new(),
         }
     }
@@ -155,6 +160,7 @@ struct ConfigFile {
     tls: Option<TlsConfig>,
     limits: limits::LimitsTable,
     turns: turns::TurnsTable,
+    retention: Option<retention::RetentionTable>,
     providers: BTreeMap<String, toml::Table>,
 }
 
@@ -219,6 +225,8 @@ impl Config {
         let auth = file.auth.map(AuthConfig::read).transpose().map_err(unusable)?;
         file.cors.check().map_err(unusable)?;
         let (least, most) = (bounds::LEASE_MS_MIN, bounds::LEASE_MS_MAX);
+        let retention = file.retention.map(|table| table.checked()).transpose();
+        let retention = retention.map_err(|what| unusable(format!("[retention] with {what}")))?;
         let config = Config {
             listen: file.listen,
             data: file.data,
@@ -231,6 +239,7 @@ impl Config {
             tls: file.tls,
             limits: file.limits.checked().map_err(out_of_bounds)?,
             turns,
+            retention,
             providers,
         };
         match &config.default_provider {

@@ -13,5 +13,6 @@ pub mod log;
 pub mod projector;
 pub mod provider;
 pub mod read_model;
+mod retention;
 pub mod sqlite;
 pub mod turn;

@@ -3,6 +3,7 @@
 //! One file a command. Data goes to stdout, talk to stderr; what a command finds out it learns from
 //! the modules below it, which know nothing of terminals.
 
+mod archive;
 mod backup;
 mod chat;
 mod demo;
@@ -97,6 +98,7 @@ enum Command {
     Export(export::Export),
     Import(import::Import),
     Backup(backup::Backup),
+    Archive(archive::Archive),
     Tail(tail::Tail),
     Replay(replay::Replay),
     Token(token::Token),
@@ -134,6 +136,7 @@ fn run(cli: &Cli, out: &mut Out) -> anyhow::Result<Exit> {
         Command::Export(args) => export::run(data, args, out),
         Command::Import(args) => import::run(data, args, out),
         Command::Backup(args) => backup::run(data, args, out),
+        Command::Archive(args) => archive::run(data, args, out),
         Command::Tail(args) => tail::run(args, out),
         Command::Replay(args) => replay::run(data, args, out),
         Command::Token(args) => token::run(args, out),

@@ -15,7 +15,7 @@ use super::output::say;
 use super::provider_flags;
 use crate::auth::Authenticator;
 use crate::clock::Clock;
-use crate::config::{Config, LimitConfig};
+use crate::config::{Config, LimitConfig, Retention};
 use crate::http::{self, App, AppParts, Listener, Metrics, Tls};
 use crate::log::{Log, LogOptions};
 use crate::projector::Projector;
@@ -166,6 +166,7 @@ pub(super) struct Server {
     pub(super) log: Log,
     projector: Projector,
     drain: Duration,
+    retention: Option<Retention>,
 }
 
 impl Server {
@@ -180,7 +181,7 @@ impl Server {
         let auth = Arc::new(Authenticator::build(&config.auth, &secret)?);
         let (clock, metrics, dir) = (Clock::System, Arc::new(Metrics::new()), dir.to_owned());
         options.observer = Some(Arc::clone(&metrics) as _);
-        let drain = config.drain;
+        let (drain, retention) = (config.drain, config.retention);
         let opened = tokio::task::spawn_blocking({
             let clock = clock.clone();
             move || -> anyhow::Result<(Log, Projector)> {
@@ -204,6 +205,7 @@ impl Server {
             log,
             projector,
             drain,
+            retention,
         };
         server.finish_erasures().await?;
         Ok(server)
@@ -240,6 +242,9 @@ impl Server {
             }
         });
         let (turns, stopping) = (self.app.turns().clone(), self.app.stopping());
+        let retention = self
+            .retention
+            .map(|retention| tokio::spawn(crate::retention::run(self.app.clone(), retention)));
         let close_turns = async {
             stopping.await;
             turns.close().await;
@@ -247,6 +252,9 @@ impl Server {
         tokio::join!(http::serve(listener, self.app, self.drain), close_turns);
         sweeper.abort();
         going_on.abort();
+        if let Some(retention) = retention {
+            retention.abort();
+        }
         self.projector.close().await;
         self.log.close().await;
     }

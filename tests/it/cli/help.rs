@@ -22,6 +22,7 @@ const COMMANDS: [&str; 22] = [
     "export",
     "import",
     "backup",
+    "archive",
     "tail",
     "replay",
     "token",
