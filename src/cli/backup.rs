@@ -14,7 +14,7 @@ use crate::log::verify::{Progress, verify};
 
 /// Copy the log to a new directory while it is in use, and verify the copy
 ///
-/// The copy is of one moment. It is a data directory of its own: give it to --data to serve or to
+/// The copy is of one moment, and has the archive as well. It is a data directory of its own: give it to --data to serve or to
 /// inspect it; the views are rebuilt there at the first start. It appears under its name only after
 /// it was verified.
 #[derive(Debug, Args)]
@@ -40,7 +40,7 @@ pub(super) fn run(data: &Path, args: &Backup, out: &mut Out) -> anyhow::Result<E
         format!("cannot make {}; name a directory that can be made", partial.display())
     })?;
     let bar = progress(0, "copying");
-    let copied = log.copy_to(&partial.join("log.db"), &mut |n_done, n_pages| {
+    let copied = log.copy_to(&partial, &mut |n_done, n_pages| {
         bar.set_length(n_pages);
         bar.set_position(n_done);
     });
@@ -65,7 +65,8 @@ pub(super) fn run(data: &Path, args: &Backup, out: &mut Out) -> anyhow::Result<E
         );
     }
     std::fs::rename(&partial, to).with_context(|| format!("cannot name the copy {name}"))?;
-    let n_bytes = std::fs::metadata(to.join("log.db")).map_or(0, |file| file.len());
+    let archived: u64 = OfflineLog::open(to)?.segments()?.iter().map(|s| s.n_bytes).sum();
+    let n_bytes = std::fs::metadata(to.join("log.db")).map_or(0, |file| file.len()) + archived;
     if out.format == Format::Json {
         out.json(&json!({
             "directory": to.to_string_lossy(),

@@ -21,7 +21,9 @@ pub use pages::PageBack;
 pub use stored::{Batch, StoredForm};
 
 use super::ReadError;
-use super::archive::{Archive, ArchiveBounds, ArchivePlan, SegmentEntry, SegmentError, all, plan};
+use super::archive::{
+    Archive, ArchiveBounds, ArchivePlan, SegmentEntry, SegmentError, all, archive_dir, plan,
+};
 use super::reader::{Names, Store, head_of, seq_before};
 use crate::sqlite::{
     OfflineMode, OpenDbError, copy_database, is_damage, open_filled_copy, open_log_offline,
@@ -237,7 +239,8 @@ impl OfflineLog {
         self.read(|store, _| plan(store, &bounds))
     }
 
-    /// Copies the log as it is at this moment into a new file; the head witness is left out.
+    /// Copies the log as it is at this moment into a new directory, the archive included; the head
+    /// witness is left out.
     ///
     /// This is one long read transaction: a server goes on writing meanwhile, and its WAL grows.
     ///
@@ -246,14 +249,27 @@ impl OfflineLog {
     /// [`OfflineError`]; the new file is then of no use.
     pub fn copy_to(
         &mut self,
-        path: &Path,
+        dir: &Path,
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<(), OfflineError> {
-        let copied = copy_database(&self.db, path, progress);
-        if self.is_at_rest() && stamp(&self.dir)? != self.stamp {
-            return Err(OfflineError::Changed { dir: self.dir.clone() });
+        /// A file of the archive can be replaced while it is copied: so often it is tried anew.
+        const ATTEMPTS: usize = 4;
+        let mut result = Ok(());
+        for _ in 0..ATTEMPTS {
+            let path = dir.join("log.db");
+            let _ = std::fs::remove_file(&path);
+            let copied = copy_database(&self.db, &path, progress);
+            if self.is_at_rest() && stamp(&self.dir)? != self.stamp {
+                return Err(OfflineError::Changed { dir: self.dir.clone() });
+            }
+            copied?;
+            result = copy_archive(&self.dir, dir);
+            match &result {
+                Err(OfflineError::Read(ReadError::Archive(SegmentError::Missing { .. }))) => {}
+                _ => break,
+            }
         }
-        Ok(copied?)
+        result
     }
 
     /// Runs `f` in one short read transaction, and again if the file turned out not to be at rest.
@@ -306,6 +322,34 @@ impl OfflineLog {
         }
         Ok(result)
     }
+}
+
+/// Copies the segment files that the log in `to` names.
+fn copy_archive(from: &Path, to: &Path) -> Result<(), OfflineError> {
+    let segments = OfflineLog::open(to)?.segments()?;
+    if segments.is_empty() {
+        return Ok(());
+    }
+    let (from, to) = (archive_dir(from), archive_dir(to));
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| OfflineError::Io { path, source }
+    };
+    std::fs::create_dir_all(&to).map_err(failed(&to))?;
+    for entry in segments {
+        let (source, copy) = (from.join(&entry.file), to.join(&entry.file));
+        match std::fs::copy(&source, &copy) {
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let (path, first, last) = (source, entry.first_seq, entry.last_seq);
+                return Err(ReadError::from(SegmentError::Missing { path, first, last }).into());
+            }
+            Err(error) => return Err(failed(&source)(error)),
+        }
+        let file = std::fs::File::open(&copy).map_err(failed(&copy))?;
+        file.sync_all().map_err(failed(&copy))?;
+    }
+    Ok(())
 }
 
 fn in_transaction<T, E: From<rusqlite::Error>>(
