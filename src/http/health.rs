@@ -97,7 +97,10 @@ fn answer_with(
 )]
 pub(crate) async fn metrics(State(app): State<App>) -> Result<Response<Body>, Problem> {
     let dir = app.log().dir().to_owned();
+    // A log that cannot be read just now is no reason to tell nothing else.
+    let archive = app.log().archive_totals().await.unwrap_or_default();
     let sizes = tokio::task::spawn_blocking(move || Sizes {
+        archive,
         log_bytes: size(&dir.join("log.db")),
         wal_bytes: size(&dir.join("log.db-wal")),
     })

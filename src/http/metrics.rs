@@ -18,7 +18,7 @@ use scrollback_schema::Seq;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::fault::FaultCount;
-use crate::log::LogObserver;
+use crate::log::{ArchiveTotals, LogObserver};
 use crate::projector::ProjectionStatus;
 use crate::turn::TurnObserver;
 
@@ -63,6 +63,9 @@ pub struct Metrics {
     parked: Family<Projection, Count>,
     log_bytes: Count,
     wal_bytes: Count,
+    archived_seq: Count,
+    archive_segments: Count,
+    archive_bytes: Count,
     turns_running: Gauge,
     turns_waiting: Gauge,
     turns_ended: Family<Outcome, Counter>,
@@ -105,6 +108,9 @@ impl Metrics {
             parked: Family::default(),
             log_bytes: Count::default(),
             wal_bytes: Count::default(),
+            archived_seq: Count::default(),
+            archive_segments: Count::default(),
+            archive_bytes: Count::default(),
             turns_running: Gauge::default(),
             turns_waiting: Gauge::default(),
             turns_ended: Family::default(),
@@ -114,6 +120,7 @@ impl Metrics {
             faults_raised: Family::default(),
         };
         metrics.register();
+        metrics.register_archive();
         metrics.register_turns();
         metrics.register_faults();
         metrics
@@ -159,6 +166,14 @@ impl Metrics {
         r.register_with_unit("wal", "Size of log.db-wal", Unit::Bytes, self.wal_bytes.clone());
     }
 
+    fn register_archive(&mut self) {
+        let r = &mut self.registry;
+        r.register("archived_seq", "Seq of the last archived event", self.archived_seq.clone());
+        r.register("archive_segments", "Files of the archive", self.archive_segments.clone());
+        let help = "Size of the files of the archive";
+        r.register_with_unit("archive", help, Unit::Bytes, self.archive_bytes.clone());
+    }
+
     fn register_turns(&mut self) {
         let r = &mut self.registry;
         r.register("turns_running", "Turns that this server runs", self.turns_running.clone());
@@ -198,6 +213,9 @@ impl Metrics {
         self.head.set(head.get());
         self.log_bytes.set(sizes.log_bytes);
         self.wal_bytes.set(sizes.wal_bytes);
+        self.archived_seq.set(sizes.archive.through.get());
+        self.archive_segments.set(sizes.archive.n_segments);
+        self.archive_bytes.set(sizes.archive.n_bytes);
         for status in projections {
             let label = Projection { projection: status.name };
             self.lag_events.get_or_create(&label).set(status.lag_events);
@@ -270,6 +288,7 @@ impl TurnObserver for Metrics {
 pub(crate) struct Sizes {
     pub(crate) log_bytes: u64,
     pub(crate) wal_bytes: u64,
+    pub(crate) archive: ArchiveTotals,
 }
 
 /// An open stream.

@@ -14,12 +14,12 @@ use crate::cli::output::{Format, Out, bytes_text, count_text, progress, say};
 use crate::inspect::Stretch;
 use crate::inspect::kind_name;
 use crate::log::offline::OfflineLog;
-use crate::log::{Scope, Section};
+use crate::log::{Scope, Section, SegmentEntry};
 use crate::projector::{Parked, parked_offline};
 
 /// Count what is in the log: events and bytes by kind, chats, turns, files
 ///
-/// Everything is counted from log.db, but for the chats that stand still in a read model before an
+/// Everything is counted from log.db and its archive, but for the chats that stand still in a read model before an
 /// event that it cannot apply: the views say that.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -57,13 +57,18 @@ pub(super) fn run(
     _args: &Stats,
     out: &mut Out,
 ) -> anyhow::Result<Exit> {
-    let files = files(log)?;
+    let (files, segments) = (files(log)?, log.segments()?);
     if out.format == Format::Text {
         out.line(&format!("log id    {}", log.log_id()))?;
         out.line(&format!("head      {}", count_text(head.get())))?;
         let sizes: Vec<String> =
             files.iter().map(|(name, size)| format!("{name} {}", bytes_text(*size))).collect();
         out.line(&format!("files     {}", sizes.join(", ")))?;
+        if let Some(last) = segments.last() {
+            let (n_bytes, n) = (bytes_text(bytes_of(&segments)), segments.len());
+            let words = format!("archive   up to seq {}, {n_bytes} in {n} files", last.last_seq);
+            out.line(&words)?;
+        }
         out.flush()?;
     }
     let counted = count(log, head)?;
@@ -84,6 +89,7 @@ pub(super) fn run(
             "log_id": log.log_id(),
             "head_seq": head.get(),
             "files": files.iter().cloned().collect::<BTreeMap<_, _>>(),
+            "archive": archive_value(&segments),
             "first_at": counted.first_at.map(|at| at.to_string()),
             "last_at": counted.last_at.map(|at| at.to_string()),
             "chats": counted.of(Kind::ChatCreated),
@@ -117,6 +123,18 @@ pub(super) fn run(
     out.line("")?;
     print_kinds(&counted, out)?;
     Ok(Exit::Ok)
+}
+
+fn bytes_of(segments: &[SegmentEntry]) -> u64 {
+    segments.iter().map(|segment| segment.n_bytes).sum()
+}
+
+fn archive_value(segments: &[SegmentEntry]) -> serde_json::Value {
+    json!({
+        "through_seq": segments.last().map_or(0, |last| last.last_seq.get()),
+        "segments": segments.len(),
+        "bytes": bytes_of(segments),
+    })
 }
 
 /// The chats that stand still in a view; says which view could not be asked.
