@@ -14,9 +14,9 @@ use crate::log::verify::{Progress, verify};
 
 /// Copy the log to a new directory while it is in use, and verify the copy
 ///
-/// The copy is of one moment, and has the archive as well. It is a data directory of its own: give it to --data to serve or to
-/// inspect it; the views are rebuilt there at the first start. It appears under its name only after
-/// it was verified.
+/// The copy is of one moment, and has the archive as well. It is a data directory of its own: give
+/// it to --data to serve or to inspect it; the views are rebuilt there at the first start. It
+/// appears under its name only after it was verified.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -1,9 +1,9 @@
 //! What becomes of old events: archived, or erased with their chat, in steps that each are small.
 //!
-//! Erasing a chat goes over its rows in log.db, then over the segments that hold some of it, each of
-//! which is replaced by one without its payloads. The files that were replaced go last, once nothing
-//! can bring log.db back to a moment at which it named them. Archiving makes the file of a segment
-//! beside the writer, and has the writer do no more than record it and drop its rows.
+//! Erasing a chat goes over its rows in log.db, then over the segments that hold some of it, each
+//! of which is replaced by one without its payloads. The files that were replaced go last, once
+//! nothing can bring log.db back to a moment at which it named them. Archiving makes the file of a
+//! segment beside the writer, and has the writer do no more than record it and drop its rows.
 //!
 //! Either holds `Shared::retaining` from its first read on: rows do not change while a segment is
 //! made of them, and do not move while they are erased.

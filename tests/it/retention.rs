@@ -290,3 +290,49 @@ async fn files_that_a_crash_left_are_cleared_away_and_others_are_let_alone() {
     assert_eq!(files(), n_files + 1);
     assert_whole(dir.path());
 }
+
+/// Runs statements on a log that nobody has open.
+#[expect(clippy::disallowed_methods, reason = "what no program of ours does to a log")]
+fn change(dir: &Path, sql: &str) -> Result<(), rusqlite::Error> {
+    rusqlite::Connection::open(dir.join("log.db"))?.execute_batch(sql)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_of_the_version_before_is_read_and_taken_over() {
+    const BACK_TO_1: &str = "
+        DROP TRIGGER log_delete_only_archived; DROP TABLE segment; DROP INDEX register_open;
+        CREATE TRIGGER log_delete_never BEFORE DELETE ON log
+        BEGIN SELECT RAISE(ABORT, 'the log is append-only: rows are never deleted'); END;
+        PRAGMA user_version = 1";
+    let fixture = filled("retention-version-1", 7, 300).await;
+    let all = fixture.all().await;
+    let dir = fixture.close().await;
+    change(dir.path(), BACK_TO_1).unwrap();
+    assert_whole(dir.path());
+    let mut old = OfflineLog::open(dir.path()).unwrap();
+    assert_eq!(old.head().unwrap().get(), all.len() as u64);
+    assert_eq!(old.segments().unwrap(), []);
+    drop(old);
+    let log = open(dir.path());
+    assert!(archive(&log, ArchiveBounds::default()).await > 1);
+    assert_eq!(read(&log, &Scope::All, PageLimits::default()).await, all);
+    log.close().await;
+    assert_whole(dir.path());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_leave_the_log_for_the_archive_alone() {
+    let fixture = filled("retention-triggers", 8, 200).await;
+    archive(&fixture.log, ArchiveBounds::default()).await;
+    let dir = fixture.close().await;
+    for (sql, words) in [
+        ("DELETE FROM log", "rows leave it only for the archive"),
+        ("DELETE FROM segment", "segments are never deleted"),
+        ("UPDATE segment SET file = 'x'", "segments are changed only to erase payloads"),
+        ("INSERT INTO segment VALUES (99999, 99999, 'x', 1, 1)", "the archive is dense"),
+    ] {
+        let refused = change(dir.path(), sql).unwrap_err().to_string();
+        assert!(refused.contains(words), "{sql}: {refused}");
+    }
+    assert_whole(dir.path());
+}

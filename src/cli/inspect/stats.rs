@@ -19,8 +19,8 @@ use crate::projector::{Parked, parked_offline};
 
 /// Count what is in the log: events and bytes by kind, chats, turns, files
 ///
-/// Everything is counted from log.db and its archive, but for the chats that stand still in a read model before an
-/// event that it cannot apply: the views say that.
+/// Everything is counted from log.db and its archive, but for the chats that stand still in a read
+/// model before an event that it cannot apply: the views say that.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -64,11 +64,7 @@ pub(super) fn run(
         let sizes: Vec<String> =
             files.iter().map(|(name, size)| format!("{name} {}", bytes_text(*size))).collect();
         out.line(&format!("files     {}", sizes.join(", ")))?;
-        if let Some(last) = segments.last() {
-            let (n_bytes, n) = (bytes_text(bytes_of(&segments)), segments.len());
-            let words = format!("archive   up to seq {}, {n_bytes} in {n} files", last.last_seq);
-            out.line(&words)?;
-        }
+        print_archive(&segments, out)?;
         out.flush()?;
     }
     let counted = count(log, head)?;
@@ -127,6 +123,12 @@ pub(super) fn run(
 
 fn bytes_of(segments: &[SegmentEntry]) -> u64 {
     segments.iter().map(|segment| segment.n_bytes).sum()
+}
+
+fn print_archive(segments: &[SegmentEntry], out: &mut Out) -> std::io::Result<()> {
+    let Some(last) = segments.last() else { return Ok(()) };
+    let (n_bytes, n) = (bytes_text(bytes_of(segments)), segments.len());
+    out.line(&format!("archive   up to seq {}, {n_bytes} in {n} files", last.last_seq))
 }
 
 fn archive_value(segments: &[SegmentEntry]) -> serde_json::Value {

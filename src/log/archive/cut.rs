@@ -53,8 +53,8 @@ pub(crate) enum CutError {
     },
 }
 
-/// Makes a file of the oldest rows of log.db, up to `through`, of `bytes` of records or the row that
-/// passes them; none if there are none. With `is_whole`, none either if there are fewer bytes.
+/// Makes a file of the oldest rows of log.db, up to `through`, of `bytes` of records or the row
+/// that passes them; none if there are none. With `is_whole`, none either if there are fewer bytes.
 ///
 /// # Errors
 ///

@@ -14,8 +14,8 @@
 //! ```
 //!
 //! A row is what it was in log.db, its checksum included, so that the chain of checksums goes on
-//! through the file. `crc` is that of the compressed block, and `index_crc` that of everything else:
-//! no bit of the file is without a checksum of its own.
+//! through the file. `crc` is that of the compressed block, and `index_crc` that of everything
+//! else: no bit of the file is without a checksum of its own.
 
 use bytes::Bytes;
 use scrollback_schema::batch::RowHead;

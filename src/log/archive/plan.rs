@@ -2,7 +2,8 @@
 //!
 //! An open turn, a pending request and a queued message keep everything from their own beginning on
 //! in log.db. A chat that is finished now and goes on later does not: whoever reads it reads over
-//! the border without noticing. The last row stays in any case, so that log.db alone knows the head.
+//! the border without noticing. The last row stays in any case, so that log.db alone knows the
+//! head.
 
 use rusqlite::Connection;
 use scrollback_schema::{Millis, Seq};

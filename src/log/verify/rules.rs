@@ -227,7 +227,8 @@ impl Rules {
         self.lost.iter().any(|span| span.first <= seq && seq <= span.last)
     }
 
-    /// Whether events behind this one could not be read: what it left open may have been closed there.
+    /// Whether events behind this one could not be read: what it left open may have been closed
+    /// there.
     pub(crate) fn lost_after(&self, seq: Seq) -> bool {
         self.lost.iter().any(|span| span.last >= seq)
     }
