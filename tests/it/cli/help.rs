@@ -2,7 +2,7 @@
 
 use super::program::{Ended, PROGRAM};
 
-const COMMANDS: [&str; 22] = [
+const COMMANDS: [&str; 23] = [
     "",
     "serve",
     "demo",

@@ -200,7 +200,7 @@ async fn the_log_says_how_it_is() {
     for name in ["log_bytes", "views_bytes"] {
         assert!(log[name].as_u64().unwrap() > 0, "{log}");
     }
-    assert!(log["wal_bytes"].is_u64() && log["format_version"] == 1, "{log}");
+    assert!(log["wal_bytes"].is_u64() && log["format_version"] == 2, "{log}");
     assert!(log["sqlite_version"].as_str().unwrap().starts_with("3."), "{log}");
     let empty = Api::new().await.get("/v1/log").await.expect(200);
     assert_eq!((&empty["head_seq"], &empty["head_at"]), (&json!(0), &Value::Null));

@@ -170,6 +170,9 @@ async fn health_and_metrics_tell_the_truth() {
         "scrollback_projection_parked_chats{projection=\"messages\"} 0",
         "scrollback_log_bytes ",
         "scrollback_wal_bytes ",
+        "scrollback_archive_bytes ",
+        "scrollback_archive_segments ",
+        "scrollback_archived_seq ",
     ];
     for family in families {
         assert!(text.contains(family), "{family} is not in\n{text}");
