@@ -5,6 +5,8 @@
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use scrollback_test_support::client::Client;
 use scrollback_test_support::sample::{complete, text};
@@ -145,17 +147,16 @@ async fn a_backup_beside_writers_and_retention_has_every_acknowledged_event() {
     let options = keeping(&dir, "action = 'archive'\nmax_age_days = 0.000001");
     let server = Server::start_well(&options);
     let client = Client::new(server.base_url());
-    let mut writers = Vec::new();
+    let (mut writers, is_over) = (Vec::new(), Arc::new(AtomicBool::new(false)));
     for n in 0..4 {
-        let (client, chat) = (client.clone(), format!("c{n}"));
+        let (client, chat, is_over) = (client.clone(), format!("c{n}"), Arc::clone(&is_over));
         writers.push(tokio::spawn(async move {
             client.create_chat(&chat).await;
-            for _ in 0..12 {
+            while !is_over.load(Ordering::Relaxed) {
                 let mut turn = client.start_external_turn(&chat, "Go on.").await;
                 for n in 0..20 {
-                    client
-                        .append(&mut turn, &[text(&format!("{n} {}", "words ".repeat(40)))])
-                        .await;
+                    let words = text(&format!("{n} {}", "words ".repeat(40)));
+                    client.append(&mut turn, &[words]).await;
                 }
                 client.append(&mut turn, &[complete()]).await;
             }
@@ -170,6 +171,7 @@ async fn a_backup_beside_writers_and_retention_has_every_acknowledged_event() {
     let acknowledged = json(&run(&data, &["inspect", "stats", "--json"]))["head_seq"].clone();
     let backup = dir.join("backup");
     run(&data, &["backup", backup.to_str().unwrap()]);
+    is_over.store(true, Ordering::Relaxed);
     for writer in writers {
         writer.await.unwrap();
     }
