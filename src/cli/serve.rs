@@ -252,7 +252,10 @@ impl Server {
         tokio::join!(http::serve(listener, self.app, self.drain), close_turns);
         sweeper.abort();
         going_on.abort();
-        if let Some(retention) = retention {
+        if let Some(mut retention) = retention
+            && tokio::time::timeout(self.drain, &mut retention).await.is_err()
+        {
+            // What it was at is done, or taken up again, at the next start.
             retention.abort();
         }
         self.projector.close().await;

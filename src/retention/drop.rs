@@ -57,7 +57,7 @@ impl Dropped {
             let Some(last) = page.last() else { return Ok(()) };
             after = Some(last.0);
             for (_, chat) in page {
-                if self.n_bytes - begun >= n_bytes {
+                if self.n_bytes - begun >= n_bytes || app.is_stopping() {
                     return Ok(());
                 }
                 self.one(app, &chat, at).await?;

@@ -45,7 +45,7 @@ pub(crate) enum RetentionError {
     },
 }
 
-/// Looks again and again until the server stops; to be ended by aborting its task.
+/// Looks again and again until the server stops, and ends what it was at.
 ///
 /// # Cancel safety
 ///
@@ -56,8 +56,15 @@ pub(crate) async fn run(app: App, retention: Retention) {
             let error = &error as &dyn std::error::Error;
             warn!(error, "retention is taken up again at its next look");
         }
-        tokio::time::sleep(retention.check_every).await;
+        if stops_within(&app, retention.check_every).await {
+            return;
+        }
     }
+}
+
+/// Waits, but no longer than until the server stops; whether it does.
+async fn stops_within(app: &App, pause: Duration) -> bool {
+    tokio::time::timeout(pause, app.stopping()).await.is_ok()
 }
 
 /// Does what is due by now.
@@ -96,7 +103,7 @@ async fn archive(
     if plan.n_events() == 0 {
         return Ok(());
     }
-    while app.log().used_bytes().await? > log_bytes_max {
+    while !app.is_stopping() && app.log().used_bytes().await? > log_bytes_max {
         let step = ArchiveStep { through, bytes: retention.segment_bytes, fill: Fill::Whole };
         let Some(archived) = app.log().archive_step(step).await? else { break };
         info!(
@@ -105,7 +112,7 @@ async fn archive(
             elapsed_ms = archived.recording.as_millis() as u64,
             "archived a segment"
         );
-        tokio::time::sleep((archived.recording * PAUSE_FACTOR).max(PAUSE_MIN)).await;
+        stops_within(app, (archived.recording * PAUSE_FACTOR).max(PAUSE_MIN)).await;
     }
     Ok(())
 }
