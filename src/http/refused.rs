@@ -88,21 +88,34 @@ fn refused(refusal: &Refusal) -> Problem {
     }
 }
 
+/// Whether what is stored is the reason, so that no repetition helps.
+pub(crate) const fn is_damage(error: &ReadError) -> bool {
+    match error {
+        ReadError::Damaged { .. }
+        | ReadError::Undecodable { .. }
+        | ReadError::Nameless { .. }
+        | ReadError::Gap { .. }
+        | ReadError::Archive(_) => true,
+        ReadError::Index { .. }
+        | ReadError::Storage(_)
+        | ReadError::Busy(_)
+        | ReadError::Interrupted => false,
+    }
+}
+
 impl From<ReadError> for Problem {
     fn from(error: ReadError) -> Problem {
         match &error {
-            ReadError::Damaged { .. }
-            | ReadError::Undecodable { .. }
-            | ReadError::Nameless { .. }
-            | ReadError::Gap { .. } => {
-                let detail = error.to_string();
-                Problem::fault(Code::LogDamaged, &detail, &error)
-            }
+            // Its own words name the file, which is nobody's but the operator's.
             ReadError::Archive(segment) => {
                 let (first, last) = segment.span();
                 let detail = format!(
                     "the archive does not give seq {first} to {last}; run `scrollback verify`"
                 );
+                Problem::fault(Code::LogDamaged, &detail, &error)
+            }
+            _ if is_damage(&error) => {
+                let detail = error.to_string();
                 Problem::fault(Code::LogDamaged, &detail, &error)
             }
             _ => Problem::fault(Code::ReadFailed, READ_FAILED, &error),

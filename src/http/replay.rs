@@ -21,6 +21,7 @@ use super::App;
 use super::error::Problem;
 use super::expiry::Expiry;
 use super::metrics::Reader;
+use super::refused::is_damage;
 use super::sse::{self, Chunk, Gather};
 use crate::auth::Principal;
 use crate::log::{Page, PageLimits, ReadError, Scope, Section, Subscription};
@@ -198,7 +199,8 @@ impl Feed {
             Ok(page) => page,
             Err(error) => {
                 tracing::error!(seq = self.cursor.get(), error = %error, "a page cannot be read");
-                return self.end(out, "read_failed");
+                let reason = if is_damage(&error) { "log_damaged" } else { "read_failed" };
+                return self.end(out, reason);
             }
         };
         if page.through < asked {
