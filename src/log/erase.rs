@@ -93,7 +93,9 @@ pub(crate) fn erase_rows(
         tx.execute("UPDATE chat SET erased = 1 WHERE created_seq = ?1", [number])?;
     }
     tx.execute("DELETE FROM erasing WHERE chat = ?1", [number])?;
+    fail::fail_point!("erase-before-commit");
     tx.commit()?;
+    fail::fail_point!("erase-after-commit");
     if rows.is_empty() && checkpoint(db, CheckpointMode::Truncate)?.busy {
         return Err(EraseError::Busy);
     }

@@ -197,6 +197,7 @@ impl Log {
         }
         self.erase_step(chat, Vec::new()).await?;
         self.on_store(move |store| {
+            fail::fail_point!("archive-before-remove");
             archive::remove_files(store.archive, &replaced)
                 .map_err(|error| EraseError::Archive(error.into()))
         })

@@ -1,8 +1,14 @@
 //! What is archived reads as before, and what is deleted leaves no byte, wherever it stood.
 //!
-//! Here the log itself is asked; `retention/program.rs` asks the program.
+//! Here the log itself is asked. `program` asks the program, `told` those who read beside it,
+//! `killed` what a kill leaves of either, `damage` what a flipped bit does, `pace` who waits.
 
+mod damage;
+#[cfg(feature = "failpoints")]
+mod killed;
+mod pace;
 mod program;
+mod told;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -13,10 +19,12 @@ use scrollback::log::{
     ArchiveBounds, ArchiveStep, Fill, Log, LogOptions, OpenError, PageLimits, Scope,
 };
 use scrollback_schema::event::Origin;
+use scrollback_schema::migrations::MIGRATIONS;
 use scrollback_schema::{Body, Event, Millis, NewEvent, Recorded, Seq};
 use scrollback_test_support::rng::Rng;
 use scrollback_test_support::rounds::rounds;
 use scrollback_test_support::sample::{chat_id, complete, of_turn, started, text, user_text};
+use scrollback_test_support::temp_dir::TempDir;
 use scrollback_test_support::workload::{Step, Workload};
 
 use crate::fixture::{Fixture, append, assert_whole, findings, open, read};
@@ -57,6 +65,21 @@ async fn filled(name: &str, seed: u64, n_steps: usize) -> Fixture {
     }
     for step in workload.close() {
         fixture.append(step).await.unwrap();
+    }
+    fixture
+}
+
+/// A log of turns that all ended, in two chats: a server has nothing to add to it.
+async fn finished(dir: TempDir, n_turns: usize) -> Fixture {
+    let fixture = Fixture { log: open(dir.path()), dir };
+    for chat in ["a", "b"] {
+        let events = vec![of_chat(Event::ChatCreated(Default::default()))];
+        append(&fixture.log, Step { chat: chat_id(chat), events }).await.unwrap();
+    }
+    for n in 0..n_turns {
+        let words = format!("turn {n} says {:x}", (n as u128 + 3).pow(9)).repeat(3);
+        let chat = chat_id(if n % 3 == 0 { "a" } else { "b" });
+        append(&fixture.log, Step { chat, events: turn(n, &words) }).await.unwrap();
     }
     fixture
 }
@@ -212,7 +235,12 @@ fn bytes_with(dir: &Path, text: &str) -> Vec<String> {
                 dirs.push(path);
                 continue;
             }
-            let bytes = std::fs::read(&path).unwrap();
+            let bytes = match std::fs::read(&path) {
+                Ok(bytes) => bytes,
+                // A server takes files away meanwhile.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(error) => panic!("{}: {error}", path.display()),
+            };
             if holds(&bytes, text.as_bytes()) {
                 found.push(path.display().to_string());
             }
@@ -299,15 +327,16 @@ fn change(dir: &Path, sql: &str) -> Result<(), rusqlite::Error> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_log_of_the_version_before_is_read_and_taken_over() {
-    const BACK_TO_1: &str = "
+    const BACK: &str = "
         DROP TRIGGER log_delete_only_archived; DROP TABLE segment; DROP INDEX register_open;
-        CREATE TRIGGER log_delete_never BEFORE DELETE ON log
-        BEGIN SELECT RAISE(ABORT, 'the log is append-only: rows are never deleted'); END;
-        PRAGMA user_version = 1";
-    let fixture = filled("retention-version-1", 7, 300).await;
+        PRAGMA user_version = 1;";
+    let (_, trigger) = MIGRATIONS[0].sql.split_once("CREATE TRIGGER log_delete_never").unwrap();
+    let (trigger, _) = trigger.split_once("END;").unwrap();
+    let back_to_1 = format!("{BACK}CREATE TRIGGER log_delete_never{trigger}END;");
+    let fixture = filled("retention-version-1", 5, 900).await;
     let all = fixture.all().await;
     let dir = fixture.close().await;
-    change(dir.path(), BACK_TO_1).unwrap();
+    change(dir.path(), &back_to_1).unwrap();
     assert_whole(dir.path());
     let mut old = OfflineLog::open(dir.path()).unwrap();
     assert_eq!(old.head().unwrap().get(), all.len() as u64);

@@ -1,8 +1,5 @@
-//! Retention as the program does it: by command, by configuration, killed on the way, and beside
-//! writers and readers.
+//! Retention as the program does it: by command, by configuration, and beside writers and readers.
 
-#[cfg(feature = "failpoints")]
-use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -16,12 +13,12 @@ use scrollback_test_support::temp_dir::TempDir;
 use scrollback_test_support::wait::eventually;
 use serde_json::Value;
 
-use super::{bytes_with, filled};
+use super::{bytes_with, filled, finished};
 use crate::fixture::{assert_whole, temp_dir};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_scrollback");
+pub(super) const PROGRAM: &str = env!("CARGO_BIN_EXE_scrollback");
 
-fn command(data: &Path, args: &[&str]) -> Command {
+pub(super) fn command(data: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(PROGRAM);
     command.arg("--data").arg(data).args(args).stdin(Stdio::null());
     command
@@ -29,19 +26,19 @@ fn command(data: &Path, args: &[&str]) -> Command {
 
 /// What a command printed, once it has ended well.
 #[track_caller]
-fn run(data: &Path, args: &[&str]) -> String {
+pub(super) fn run(data: &Path, args: &[&str]) -> String {
     let output = command(data, args).output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "scrollback {args:?}: {stderr}");
     String::from_utf8(output.stdout).unwrap()
 }
 
-fn json(text: &str) -> Value {
+pub(super) fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
 
 /// A log at rest, and its export.
-async fn at_rest(name: &str, seed: u64) -> (TempDir, String) {
+pub(super) async fn at_rest(name: &str, seed: u64) -> (TempDir, String) {
     let fixture = filled(name, seed, 500).await;
     let dir = fixture.close().await;
     let exported = run(dir.path(), &["export"]);
@@ -97,48 +94,18 @@ async fn the_command_archives_and_every_other_command_reads_as_before() {
     }
 }
 
-#[cfg(feature = "failpoints")]
-#[tokio::test(flavor = "multi_thread")]
-async fn an_archive_run_killed_at_any_named_point_loses_nothing() {
-    const POINTS: [&str; 4] = [
-        "archive-before-rename",
-        "archive-before-record",
-        "archive-before-commit",
-        "archive-after-commit",
-    ];
-    let (dir, exported) = at_rest("retention-killed", 12).await;
-    let data = dir.path();
-    let mut n_kills = 0;
-    for n_round in 0..8 {
-        let point = POINTS[n_round % POINTS.len()];
-        let mut archive = command(data, &["archive", "--segment-kib", "16"])
-            .env("FAILPOINTS_HOLD", format!("{point}={}", n_round / POINTS.len()))
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let stderr = BufReader::new(archive.stderr.take().unwrap()).lines();
-        let held = format!("held at {point}");
-        if stderr.map_while(Result::ok).any(|line| line == held) {
-            n_kills += 1;
-        }
-        archive.kill().unwrap();
-        archive.wait().unwrap();
-        assert_whole(data);
-        assert_eq!(run(data, &["export"]), exported, "round {n_round}, {point}");
-    }
-    run(data, &["archive", "--segment-kib", "16"]);
-    assert_whole(data);
-    assert_eq!(run(data, &["export"]), exported);
-    assert!(n_kills >= POINTS.len(), "{n_kills} kills");
-    println!("{n_kills} kills of an archive run, nothing lost");
+/// A server that archives or drops what is older than a moment.
+pub(super) fn keeping(dir: &TempDir, table: &str) -> ServerOptions {
+    let table = format!("[retention]\n{table}\ncheck_every_s = 1\nsegment_kib = 16\n");
+    let config = config(dir, &table);
+    ServerOptions::new(PROGRAM, &dir.join("data")).args(&["--config", &config])
 }
 
-/// A server that archives or drops what is older than a moment.
-fn keeping(dir: &TempDir, table: &str) -> ServerOptions {
-    let config = dir.join("scrollback.toml");
-    std::fs::write(&config, format!("[retention]\n{table}\ncheck_every_s = 1\nsegment_kib = 16\n"))
-        .unwrap();
-    ServerOptions::new(PROGRAM, &dir.join("data")).args(&["--config", config.to_str().unwrap()])
+/// Writes a configuration; its path.
+pub(super) fn config(dir: &TempDir, text: &str) -> String {
+    let path = dir.join("scrollback.toml");
+    std::fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -237,4 +204,52 @@ async fn a_dropped_chat_tells_its_readers_and_leaves_no_byte() {
     assert!(!open.turn.is_empty());
     drop(server);
     assert_whole(&data);
+}
+
+/// What a reader of everything gets, byte for byte, and what the views say of each chat.
+async fn read_all(data: &Path) -> (Vec<u8>, Vec<Value>) {
+    let server = Server::start_well(&ServerOptions::new(PROGRAM, data));
+    let client = Client::new(server.base_url());
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let mut stream =
+        SseReader::open(&http, &client.url("/v1/stream"), Resume::Beginning).await.unwrap();
+    let mut bytes = Vec::new();
+    loop {
+        let frame = stream.frame().await.unwrap();
+        match frame.event.as_str() {
+            "stream" => bytes.extend_from_slice(&frame.raw),
+            "caught_up" => break,
+            _ => {}
+        }
+    }
+    let chats = client.get("/v1/chats?limit=100").await.expect(200)["items"].clone();
+    let mut views = vec![chats];
+    for n in 0..views[0].as_array().unwrap().len() {
+        let id = views[0][n]["id"].as_str().unwrap();
+        let path = format!("/v1/chats/{id}/messages?limit=100");
+        views.push(client.get(&path).await.expect(200)["items"].clone());
+    }
+    let (status, stderr) = server.stop();
+    assert!(status.success(), "{stderr}");
+    (bytes, views)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_over_the_archive_and_the_log_has_the_bytes_of_before() {
+    let dir = finished(temp_dir("retention-bytes"), 400).await.close().await;
+    let data = dir.path();
+    let (bytes, views) = read_all(data).await;
+    assert!(bytes.len() > 50_000 && views.len() > 2, "{} bytes", bytes.len());
+    let head = json(&run(data, &["inspect", "stats", "--json"]))["head_seq"].as_u64().unwrap();
+    let half = (head / 2).to_string();
+    for before in [half.as_str(), "4000000000"] {
+        let args = ["archive", "--json", "--before", before, "--segment-kib", "16"];
+        let through = json(&run(data, &args))["archived_through_seq"].as_u64().unwrap();
+        assert!(through > 0 && through < head, "both hold some: {through} of {head}");
+        // Folded from the archive, compared with what was folded from log.db.
+        run(data, &["rebuild", "--check"]);
+        assert!(read_all(data).await == (bytes.clone(), views.clone()), "archived to {through}");
+        run(data, &["rebuild"]);
+        assert!(read_all(data).await == (bytes.clone(), views.clone()), "rebuilt at {through}");
+    }
 }
