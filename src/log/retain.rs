@@ -191,14 +191,14 @@ impl Log {
             }
             after = page.through;
         }
-        let mut replaced = Vec::new();
         for entry in segments.into_values() {
-            n_erased += self.erase_segment(chat, entry, &mut replaced).await?;
+            n_erased += self.erase_segment(chat, entry).await?;
         }
         self.erase_step(chat, Vec::new()).await?;
-        self.on_store(move |store| {
+        // Also those that an attempt before this one replaced and did not come to remove.
+        self.on_store(|Store { db, archive }| {
             fail::fail_point!("archive-before-remove");
-            archive::remove_files(store.archive, &replaced)
+            archive::remove_orphans(archive, &archive::all(db)?)
                 .map_err(|error| EraseError::Archive(error.into()))
         })
         .await?;
@@ -226,14 +226,9 @@ impl Log {
         Ok(())
     }
 
-    /// Has a segment without the chat's payloads take the place of this one; the file of this one
-    /// is to be removed.
-    async fn erase_segment(
-        &self,
-        chat: &ChatRef,
-        entry: SegmentEntry,
-        replaced: &mut Vec<String>,
-    ) -> Result<u64, EraseError> {
+    /// Has a segment without the chat's payloads take the place of this one, whose file is then an
+    /// orphan.
+    async fn erase_segment(&self, chat: &ChatRef, entry: SegmentEntry) -> Result<u64, EraseError> {
         let of = chat.clone();
         let (made, n_erased) = self
             .on_store(move |Store { db, archive }| -> Result<_, EraseError> {
@@ -241,11 +236,10 @@ impl Log {
                 Ok(archive::erase_in(archive, &entry, &of, tombstone)?)
             })
             .await?;
-        let Some((old, made)) = made else { return Ok(0) };
+        let Some(made) = made else { return Ok(0) };
         let chat = chat.clone();
         let command = |reply| Upkeep::Replace { chat, made, reply };
         self.upkeep(command, || EraseError::Closing).await??;
-        replaced.push(old);
         Ok(n_erased)
     }
 

@@ -90,8 +90,8 @@ pub(crate) fn cut(
     Ok(Some(Segmented { entry, n_rows: rows.len(), n_raw_bytes }))
 }
 
-/// Makes a file that is as a segment's, but without the payloads of a chat; answers the name of the
-/// one that it is to replace, and how many events were erased.
+/// Makes a file that is as a segment's, but without the payloads of a chat; none if it has none of
+/// them. Answers how many events were erased, too.
 ///
 /// # Errors
 ///
@@ -101,7 +101,7 @@ pub(crate) fn erase_in(
     entry: &SegmentEntry,
     chat: &ChatRef,
     tombstone: Seq,
-) -> Result<(Option<(String, SegmentEntry)>, u64), CutError> {
+) -> Result<(Option<SegmentEntry>, u64), CutError> {
     let failed = |source| CutError::Io { path: archive.dir().to_owned(), source };
     let segment = archive.open(entry)?;
     let (mut builder, mut n_erased) = (Builder::new(entry.first_seq), 0);
@@ -128,7 +128,7 @@ pub(crate) fn erase_in(
         return Ok((None, 0));
     };
     let made = write(archive.dir(), built, revision_of(&entry.file) + 1)?;
-    Ok((Some((entry.file.clone(), made)), n_erased))
+    Ok((Some(made), n_erased))
 }
 
 /// Writes a file: it has its name only once it is whole and on disk.
@@ -171,20 +171,8 @@ fn revision_of(file: &str) -> u64 {
     stem.rsplit_once('.').and_then(|(_, revision)| revision.parse().ok()).unwrap_or(1)
 }
 
-/// Removes files that were replaced.
-///
-/// # Errors
-///
-/// The operating system's; what is left goes at the next opening.
-pub(crate) fn remove_files(archive: &Archive, files: &[String]) -> Result<(), io::Error> {
-    for file in files {
-        archive.forget(file);
-        fs::remove_file(archive.dir().join(file))?;
-    }
-    if files.is_empty() { Ok(()) } else { sync_dir(archive.dir()) }
-}
-
-/// Removes what a crash left in the directory: files of ours that the log does not know.
+/// Removes files of ours that the log does not know: what a crash left, and what was replaced. Not
+/// to be called while somebody makes one.
 ///
 /// # Errors
 ///
@@ -203,6 +191,7 @@ pub(crate) fn remove_orphans(archive: &Archive, known: &[SegmentEntry]) -> Resul
         let Some(name) = name.to_str() else { continue };
         let is_ours = name.ends_with(SUFFIX) || name.ends_with(SUFFIX_TMP);
         if is_ours && !known.contains(name) {
+            archive.forget(name);
             fs::remove_file(file.path())?;
             n_removed += 1;
         }

@@ -20,7 +20,7 @@ use lru::LruCache;
 use rusqlite::Connection;
 use scrollback_schema::Seq;
 
-pub(crate) use cut::{CutError, Segmented, cut, erase_in, remove_files, remove_orphans};
+pub(crate) use cut::{CutError, Segmented, cut, erase_in, remove_orphans};
 use format::{Block, FormatError, HEAD_BYTES, TAIL_BYTES, Tail};
 pub(crate) use plan::plan;
 pub use plan::{ArchiveBounds, ArchivePlan};
