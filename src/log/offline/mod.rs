@@ -258,6 +258,8 @@ impl OfflineLog {
         for _ in 0..ATTEMPTS {
             let path = dir.join("log.db");
             let _ = std::fs::remove_file(&path);
+            // What was replaced since the attempt before can hold text that is erased by now.
+            let _ = std::fs::remove_dir_all(archive_dir(dir));
             let copied = copy_database(&self.db, &path, progress);
             if self.is_at_rest() && stamp(&self.dir)? != self.stamp {
                 return Err(OfflineError::Changed { dir: self.dir.clone() });
