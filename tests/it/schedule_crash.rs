@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
+use scrollback::clock::Clock;
 use scrollback_test_support::client::Client;
 use scrollback_test_support::inspect::events_of_chat;
 use scrollback_test_support::rng::Rng;
@@ -147,6 +148,7 @@ async fn a_restart_says_what_was_missed_and_what_cannot_start() {
     server.kill();
     // Its runs are late from the first moment on.
     let_live(Duration::from_millis(2_500)).await;
+    let began = Clock::System.now().to_string();
     let server = serve(&config(&dir, "echo", "schedule_late_max_ms = 0"));
     let runs = async |server: &Server, is_so: &dyn Fn(&Value) -> bool| {
         let client = Client::new(server.base_url());
@@ -157,10 +159,12 @@ async fn a_restart_says_what_was_missed_and_what_cannot_start() {
         })
         .await
     };
-    let missed = runs(&server, &|run| run["error"].is_string()).await;
-    assert_eq!(missed["error"], "missed: the server was not running");
+    let missed = runs(&server, &|run| run["n_missed"].as_u64() >= Some(1)).await;
+    // The reason is that of the last one missed: a server that starts slowly misses one itself.
+    let is_its_own = missed["due_at"].as_str().unwrap() >= began.as_str()
+        && missed["error"] == "missed: it could not start in time";
+    assert!(is_its_own || missed["error"] == "missed: the server was not running", "{missed}");
     assert_eq!(missed["status"], "not_started");
-    assert!(missed["n_missed"].as_u64().unwrap() >= 1, "{missed}");
     server.kill();
     let server = serve(&config(&dir, "other", ""));
     let refused = runs(&server, &|run| run["error"] == "provider echo is not configured").await;
