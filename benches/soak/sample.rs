@@ -1,11 +1,11 @@
 //! What is measured every few seconds, and what it has to be like at the end: flat.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use scrollback_test_support::resources::{memory_bytes, n_open_files};
+use scrollback_test_support::resources::usage;
 use tokio::task::JoinHandle;
 
 use super::load::Tally;
@@ -90,9 +90,7 @@ impl Sampler {
 
 /// A sample of a process that runs; one that was just killed has none.
 fn sample(tally: &Tally, pid: u32, data: &Path) -> Option<Sample> {
-    if !PathBuf::from(format!("/proc/{pid}/fd")).exists() {
-        return None;
-    }
+    let usage = usage(pid)?;
     let counted = tally.take();
     let ms = |time: Duration| time.as_secs_f64() * 1_000.0;
     let both = |times: &scrollback_test_support::resources::Times| {
@@ -100,8 +98,8 @@ fn sample(tally: &Tally, pid: u32, data: &Path) -> Option<Sample> {
     };
     Some(Sample {
         at_s: tally.began.elapsed().as_secs_f64(),
-        memory: memory_bytes(pid),
-        n_files: n_open_files(pid),
+        memory: usage.memory_bytes,
+        n_files: usage.n_open_files,
         wal: bytes_of(data, "-wal"),
         log: bytes_of(data, "log.db"),
         events_per_s: counted.n_events as f64 / EVERY.as_secs_f64(),

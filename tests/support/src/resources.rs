@@ -3,25 +3,32 @@
 use std::fmt;
 use std::time::Duration;
 
+/// What a process uses at the moment.
+#[derive(Debug, Clone, Copy)]
+pub struct Usage {
+    /// Bytes of memory.
+    pub memory_bytes: u64,
+    /// Open files, sockets among them.
+    pub n_open_files: usize,
+}
+
+/// What a process uses; nothing if it has ended, whoever is still to be told.
+pub fn usage(pid: u32) -> Option<Usage> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    // One that has ended has no memory.
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
+    let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    let n_open_files = std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count();
+    Some(Usage { memory_bytes: kib << 10, n_open_files })
+}
+
 /// Bytes of memory that a process has in use.
 ///
 /// # Panics
 ///
 /// If there is no such process.
 pub fn memory_bytes(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("Linux says so");
-    let kib = line.split_whitespace().nth(1).expect("a number stands there");
-    kib.parse::<u64>().expect("a number stands there") << 10
-}
-
-/// Files that a process has open, sockets among them.
-///
-/// # Panics
-///
-/// If there is no such process.
-pub fn n_open_files(pid: u32) -> usize {
-    std::fs::read_dir(format!("/proc/{pid}/fd")).expect("it runs").count()
+    usage(pid).expect("it runs").memory_bytes
 }
 
 /// Times that were measured.
