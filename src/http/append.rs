@@ -17,7 +17,8 @@ use super::App;
 use super::admission::CallerKey;
 use super::error::Problem;
 use super::gate;
-use super::request::{ChatPath, IdempotencyKey, JsonBody};
+use super::json_body::JsonBody;
+use super::request::{ChatPath, IdempotencyKey};
 use crate::log::{Append, Appended, Claim};
 
 /// Appends events to a leased turn

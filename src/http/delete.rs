@@ -13,7 +13,8 @@ use super::App;
 use super::body::Fields;
 use super::chats::chat_seq;
 use super::error::{Code, Problem};
-use super::request::{ChatPath, IdempotencyKey, JsonBody};
+use super::json_body::JsonBody;
+use super::request::{ChatPath, IdempotencyKey};
 use crate::log::turn_guard::Reason;
 use crate::log::{Append, AppendError, Appended, PageLimits, Refusal, Scope};
 

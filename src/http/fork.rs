@@ -27,7 +27,8 @@ use super::body::Fields;
 use super::chats::{chosen_or_fresh, taken};
 use super::error::{Code, Problem};
 use super::gate::Caller;
-use super::request::{ChatPath, IdempotencyKey, JsonBody};
+use super::json_body::JsonBody;
+use super::request::{ChatPath, IdempotencyKey};
 use crate::clock::Clock;
 use crate::log::{Append, AppendError, PageLimits, ReadError, Scope, Section, StoredEvent};
 

@@ -3,7 +3,7 @@
 //!
 //! A body has a fixed time and, on top, what its bytes need at the least pace, so that a byte a
 //! second does not hold a request for ever. The room of all bodies together is `admission`'s. What
-//! the bytes mean is left to `request`, which turns an [`IntakeError`] into an answer.
+//! the bytes mean is left to `json_body`, which turns an [`IntakeError`] into an answer.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::admission::{Admission, Admitted};
 use super::error::{Code, Problem};
-use super::request::too_large;
+use super::json_body::too_large;
 use crate::clock::ticks;
 
 /// Why a body was not read to its end.

@@ -25,6 +25,7 @@ mod fork;
 mod gate;
 mod health;
 mod intake;
+mod json_body;
 mod log;
 mod look;
 mod messages;

@@ -9,7 +9,7 @@ use super::App;
 use super::answer;
 use super::body::Fields;
 use super::error::{Code, Problem};
-use super::request::JsonBody;
+use super::json_body::JsonBody;
 use crate::projector::rebuild::{AskedRebuild, Stage, Task};
 use crate::projector::{Health, ProjectionStatus};
 

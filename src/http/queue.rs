@@ -11,7 +11,8 @@ use super::App;
 use super::answer;
 use super::body::{Fields, bad, missing};
 use super::error::Problem;
-use super::request::{ChatPath, IdempotencyKey, JsonBody, QueuedPath};
+use super::json_body::JsonBody;
+use super::request::{ChatPath, IdempotencyKey, QueuedPath};
 use super::turns::accepted;
 
 /// Queues a message

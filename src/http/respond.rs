@@ -11,7 +11,8 @@ use super::App;
 use super::answer;
 use super::body::{Fields, missing};
 use super::error::Problem;
-use super::request::{IdempotencyKey, JsonBody, RequestPath};
+use super::json_body::JsonBody;
+use super::request::{IdempotencyKey, RequestPath};
 use crate::turn::Respond;
 
 /// How a person can end a request; it expires by itself.

@@ -30,7 +30,7 @@ use super::append;
 use super::error::Problem;
 use super::gate::caller_key;
 use super::intake::Intake;
-use super::request::pour_away;
+use super::json_body::pour_away;
 use super::takeover::{Socket, Takeover};
 use super::tls::Tls;
 use super::turn_away::turn_away;

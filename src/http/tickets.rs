@@ -11,7 +11,7 @@ use super::answer;
 use super::body::Fields;
 use super::error::Problem;
 use super::gate::Caller;
-use super::request::JsonBody;
+use super::json_body::JsonBody;
 
 /// Makes a ticket for a stream
 ///

@@ -89,8 +89,17 @@ mod tests {
 
     #[test]
     fn a_process_uses_memory_and_files() {
-        let pid = std::process::id();
-        assert!(memory_bytes(pid) > 1 << 20);
-        assert!(n_open_files(pid) > 2);
+        let used = usage(std::process::id()).unwrap();
+        assert!(used.memory_bytes > 1 << 20 && used.n_open_files > 2, "{used:?}");
+    }
+
+    #[test]
+    fn a_process_that_has_ended_uses_nothing() {
+        let mut ended = std::process::Command::new("true").spawn().unwrap();
+        let pid = ended.id();
+        // It is still known to the system until somebody asks what came of it.
+        crate::wait::wait_until("its end", || usage(pid).is_none().then_some(()));
+        ended.wait().unwrap();
+        assert!(usage(pid).is_none());
     }
 }
