@@ -15,7 +15,7 @@ use crate::fixture::{assert_whole, open, temp_dir};
 use scrollback_test_support::temp_dir::TempDir;
 
 /// Every version of which there is data. A later one adds its name here, and then its directory.
-const FIXTURES: &[&str] = &["v1"];
+const FIXTURES: &[&str] = &["v1", "v2"];
 
 fn fixture(version: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(version)
@@ -28,9 +28,7 @@ fn text(path: &Path) -> String {
 /// A copy of the data directory of a version.
 fn copy(version: &str) -> TempDir {
     let dir = temp_dir("compat");
-    for name in ["log.db", "head"] {
-        std::fs::copy(fixture(version).join(name), dir.join(name)).unwrap();
-    }
+    fixtures::copy(&fixture(version), dir.path());
     dir
 }
 

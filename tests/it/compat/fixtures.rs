@@ -20,12 +20,25 @@ pub(super) async fn write(to: &Path) {
     let dir = temp_dir("compat-fixtures");
     every_kind_of_event(dir.path()).await;
     what_a_server_does(dir.path()).await;
+    run(dir.path(), &["archive"]).well();
+    assert!(dir.join("archive").is_dir(), "some of it is old and finished");
     std::fs::create_dir_all(to).unwrap();
     let exported = run(dir.path(), &["export"]).well();
     std::fs::write(to.join("log.ndjson"), exported).unwrap();
     std::fs::write(to.join("state.ndjson"), states(dir.path())).unwrap();
+    copy(dir.path(), to);
+}
+
+/// Copies what is kept of a data directory: the log, the witness, and the archive if there is one.
+pub(super) fn copy(data: &Path, to: &Path) {
     for name in ["log.db", "head"] {
-        std::fs::copy(dir.join(name), to.join(name)).unwrap();
+        std::fs::copy(data.join(name), to.join(name)).unwrap();
+    }
+    let Ok(segments) = std::fs::read_dir(data.join("archive")) else { return };
+    std::fs::create_dir(to.join("archive")).unwrap();
+    for segment in segments {
+        let segment = segment.unwrap();
+        std::fs::copy(segment.path(), to.join("archive").join(segment.file_name())).unwrap();
     }
 }
 
