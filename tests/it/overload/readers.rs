@@ -69,7 +69,11 @@ impl Watched {
 
 /// Opens a stream and waits for its head.
 async fn open(room: &Room, path: &str) -> Raw {
-    let mut raw = room.connect().await;
+    begin(room.connect().await, path).await
+}
+
+/// Asks for a stream and waits for its head.
+async fn begin(mut raw: Raw, path: &str) -> Raw {
     raw.send("GET", path, "").await;
     let mut start = [0; 12];
     within("a head", raw.0.read_exact(&mut start)).await.unwrap();
@@ -147,7 +151,8 @@ async fn readers_that_never_read_cost_a_bounded_memory_and_slow_nobody() {
     let mut stuck = Vec::new();
     for _ in 0..n_stuck {
         // All that was and will be said in any chat: far more than sockets hold.
-        stuck.push(open(&room, "/v1/stream?after_seq=0").await);
+        let raw = Raw::connect_narrow(room.address()).await;
+        stuck.push(begin(raw, "/v1/stream?after_seq=0").await);
     }
     // Each has got what fits into its socket by now, and the next page waits for it.
     let mut watched = Watched::new(&room, "beside", 3 * N_EVENTS).await;

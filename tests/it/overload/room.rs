@@ -7,7 +7,7 @@ use scrollback_test_support::temp_dir::TempDir;
 use scrollback_test_support::wait::within;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::fixture::temp_dir;
 
@@ -87,6 +87,15 @@ impl Came {
 impl Raw {
     pub(super) async fn connect(address: &str) -> Raw {
         Raw(within("a connection", TcpStream::connect(address)).await.unwrap())
+    }
+
+    /// One that takes in few bytes ahead: a client's buffers are no business of a server's machine,
+    /// but here they are on it, and the system has memory for some thousand of large ones.
+    pub(super) async fn connect_narrow(address: &str) -> Raw {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(64 << 10).unwrap();
+        let connected = socket.connect(address.parse().unwrap());
+        Raw(within("a connection", connected).await.unwrap())
     }
 
     pub(super) async fn write(&mut self, bytes: &[u8]) {
