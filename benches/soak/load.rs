@@ -175,16 +175,7 @@ async fn begin(shared: &Shared, api: &Client, chat: &str) -> Option<ExternalTurn
         away().await;
         return None;
     };
-    let text = |name: &str| answer.body[name].as_str().expect("an id").to_owned();
-    Some(ExternalTurn {
-        chat: chat.to_owned(),
-        turn: text("turn_id"),
-        message: text("message_id"),
-        user_message: text("user_message_id"),
-        token: answer.body["lease"]["token"].as_str().expect("a lease").to_owned(),
-        resume_after: answer.body["resume_after_seq"].as_u64().expect("a seq"),
-        next_number: 1,
-    })
+    Some(ExternalTurn::of_answer(&answer.body))
 }
 
 /// Appends to a turn, each append until it is acknowledged, and ends it.

@@ -18,7 +18,7 @@ use scrollback_test_support::rng::Rng;
 use scrollback_test_support::server::{Server, ServerOptions};
 use scrollback_test_support::temp_dir::TempDir;
 use scrollback_test_support::wait::{eventually, let_live};
-use serde_json::{Value, json};
+use serde_json::json;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_scrollback");
 
@@ -117,7 +117,7 @@ async fn round(
             let start = client.request(reqwest::Method::POST, &path).json(&body);
             match (created.is_ok(), Client::try_send(start).await) {
                 (true, Ok(answer)) => {
-                    let turn = leased(&answer.expect(202));
+                    let turn = ExternalTurn::of_answer(&answer.expect(202));
                     let acknowledged = produce(client, turn.clone(), name).await;
                     Some((turn, acknowledged))
                 }
@@ -132,19 +132,6 @@ async fn round(
         lives.extend(producer.await.unwrap());
     }
     look_at(&crash.looker(n_round), &lives).await;
-}
-
-fn leased(answer: &Value) -> ExternalTurn {
-    let text = |value: &Value| value.as_str().unwrap().to_owned();
-    ExternalTurn {
-        chat: text(&answer["chat_id"]),
-        turn: text(&answer["turn_id"]),
-        message: text(&answer["message_id"]),
-        user_message: text(&answer["user_message_id"]),
-        token: text(&answer["lease"]["token"]),
-        resume_after: answer["resume_after_seq"].as_u64().unwrap(),
-        next_number: 1,
-    }
 }
 
 /// What has to hold after a kill: offline, then with a server that was started again.

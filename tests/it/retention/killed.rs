@@ -113,7 +113,7 @@ async fn a_server_killed_while_it_archives_loses_nothing_that_was_acknowledged()
             let turn = json!({ "text": "go", "provider": "external" });
             let started = Client::try_send(start.json(&turn)).await;
             let (Ok(_), Ok(started)) = (created, started) else { return Vec::new() };
-            let turn = leased(&started.expect(202));
+            let turn = ExternalTurn::of_answer(&started.expect(202));
             produce(client, turn).await
         });
         kill_at(server, point).await;
@@ -133,19 +133,6 @@ async fn a_server_killed_while_it_archives_loses_nothing_that_was_acknowledged()
         run(&data, &["rebuild", "--check"]);
     }
     println!("{} kills of a server that archives, {n_acknowledged} appends", ARCHIVING.len());
-}
-
-fn leased(answer: &serde_json::Value) -> ExternalTurn {
-    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
-    ExternalTurn {
-        chat: text(&answer["chat_id"]),
-        turn: text(&answer["turn_id"]),
-        message: text(&answer["message_id"]),
-        user_message: text(&answer["user_message_id"]),
-        token: text(&answer["lease"]["token"]),
-        resume_after: answer["resume_after_seq"].as_u64().unwrap(),
-        next_number: 1,
-    }
 }
 
 /// Three chats that are finished, in segments and in log.db, and one that a schedule keeps.

@@ -69,6 +69,26 @@ pub struct ExternalTurn {
     pub next_number: u64,
 }
 
+impl ExternalTurn {
+    /// The turn that an answer to its start tells of.
+    ///
+    /// # Panics
+    ///
+    /// If the answer is not the contract's.
+    pub fn of_answer(answer: &Value) -> ExternalTurn {
+        let text = |value: &Value| value.as_str().expect("an id is a text").to_owned();
+        ExternalTurn {
+            chat: text(&answer["chat_id"]),
+            turn: text(&answer["turn_id"]),
+            message: text(&answer["message_id"]),
+            user_message: text(&answer["user_message_id"]),
+            token: text(&answer["lease"]["token"]),
+            resume_after: answer["resume_after_seq"].as_u64().expect("a seq"),
+            next_number: 1,
+        }
+    }
+}
+
 impl Client {
     /// A client of the server at `base`, for example `http://127.0.0.1:7878`.
     ///
@@ -167,16 +187,7 @@ impl Client {
     /// If the answer is not the contract's.
     pub async fn start_leased_turn(&self, chat: &str, body: &Value) -> ExternalTurn {
         let answer = self.post(&format!("/v1/chats/{chat}/turns"), body).await.expect(202);
-        let text = |value: &Value| value.as_str().expect("an id is a text").to_owned();
-        ExternalTurn {
-            chat: text(&answer["chat_id"]),
-            turn: text(&answer["turn_id"]),
-            message: text(&answer["message_id"]),
-            user_message: text(&answer["user_message_id"]),
-            token: text(&answer["lease"]["token"]),
-            resume_after: answer["resume_after_seq"].as_u64().expect("a seq"),
-            next_number: 1,
-        }
+        ExternalTurn::of_answer(&answer)
     }
 
     /// The request that appends events to a turn, numbered from `first_number`.
