@@ -59,37 +59,72 @@ mod tests {
     use scrollback_schema::NewEvent;
     use scrollback_schema::event::{ChatCreated, Event};
     use scrollback_test_support::sample::{chat_id, user_text};
+    use scrollback_test_support::wait::eventually;
+    use tempfile::TempDir;
 
     use super::*;
     use crate::clock::Clock;
     use crate::log::{Append, Log, LogOptions};
+    use crate::sqlite::open_view_writer;
 
-    #[tokio::test]
-    async fn commits_write_into_room_that_is_there_and_none_is_lost_in_it() {
-        let dir = tempfile::tempdir_in(concat!(env!("CARGO_MANIFEST_DIR"), "/target")).unwrap();
-        let open = || Log::open(dir.path(), LogOptions::default(), &Clock::System).unwrap();
-        let (log, wal) = (open(), dir.path().join("log.db-wal"));
-        let n_bytes = || std::fs::metadata(&wal).unwrap().len();
-        let append =
-            async |event| log.append(Append::new(chat_id("c1"), vec![event]).unwrap()).await;
-        append(NewEvent::of_chat(Event::ChatCreated(ChatCreated::default()))).await.unwrap();
-        assert!(n_bytes() < SMALL_BYTES, "a small one is left alone");
-        let mut sizes = vec![n_bytes()];
-        for n in 0..100 {
-            append(user_text(&format!("m{n}"), &"x".repeat(40 << 10))).await.unwrap();
+    const BYTES_A_COMMIT: usize = 40 << 10;
+
+    fn directory() -> TempDir {
+        tempfile::tempdir_in(concat!(env!("CARGO_MANIFEST_DIR"), "/target")).unwrap()
+    }
+
+    /// What a process that is killed leaves of these files.
+    fn killed(dir: &TempDir, names: &[&str]) -> TempDir {
+        let copy = directory();
+        for name in names {
+            std::fs::copy(dir.path().join(name), copy.path().join(name)).unwrap();
+        }
+        copy
+    }
+
+    #[test]
+    fn each_commit_that_makes_the_wal_grow_is_followed_by_a_piece() {
+        let dir = directory();
+        let db = open_view_writer(&dir.path().join("x.db")).unwrap();
+        let mut ahead = Preallocation::of(&dir.path().join("x.db"));
+        db.execute_batch("CREATE TABLE t (x)").unwrap();
+        let n_bytes = || std::fs::metadata(dir.path().join("x.db-wal")).unwrap().len();
+        let (mut sizes, mut n_within) = (vec![n_bytes()], 0);
+        for _ in 0..100 {
+            db.execute("INSERT INTO t VALUES (zeroblob(?1))", [BYTES_A_COMMIT as i64]).unwrap();
+            n_within += usize::from(n_bytes() == sizes[sizes.len() - 1]);
+            ahead.after_commit().unwrap();
             sizes.push(n_bytes());
         }
         sizes.dedup();
-        let n_small = sizes.iter().filter(|&&size| size < SMALL_BYTES).count();
-        // What is read here may come between a commit and its room.
-        let n_grown = sizes.len() - n_small;
-        assert!(n_grown <= 6, "4 MB are two pieces or three: {sizes:?}");
-        assert!(n_bytes() > 2 * PIECE_BYTES as u64);
-        // A server that is killed leaves the zeros behind.
-        let copy = tempfile::tempdir_in(concat!(env!("CARGO_MANIFEST_DIR"), "/target")).unwrap();
-        for name in ["log.db", "log.db-wal", "head"] {
-            std::fs::copy(dir.path().join(name), copy.path().join(name)).unwrap();
+        let (small, grown): (Vec<u64>, Vec<u64>) = sizes.iter().partition(|&&n| n < SMALL_BYTES);
+        assert!(!small.is_empty(), "a small one is left alone: {sizes:?}");
+        assert!(n_within > 85, "a commit in forty makes it grow: {n_within} of 100, {sizes:?}");
+        assert!((2..=4).contains(&grown.len()), "4 MB are two pieces or three: {sizes:?}");
+        assert!(grown.windows(2).all(|two| two[1] - two[0] > PIECE_BYTES as u64), "{sizes:?}");
+        let copy = killed(&dir, &["x.db", "x.db-wal"]);
+        let again = open_view_writer(&copy.path().join("x.db")).unwrap();
+        let n: i64 = again.query_row("SELECT count(*) FROM t", [], |row| row.get(0)).unwrap();
+        assert_eq!(n, 100);
+    }
+
+    #[tokio::test]
+    async fn the_log_has_room_ahead_and_loses_nothing_in_it() {
+        let dir = directory();
+        let log = Log::open(dir.path(), LogOptions::default(), &Clock::System).unwrap();
+        let append =
+            async |event| log.append(Append::new(chat_id("c1"), vec![event]).unwrap()).await;
+        append(NewEvent::of_chat(Event::ChatCreated(ChatCreated::default()))).await.unwrap();
+        for n in 0..20 {
+            append(user_text(&format!("m{n}"), &"x".repeat(BYTES_A_COMMIT))).await.unwrap();
         }
+        // The room is made behind the answer.
+        eventually("the room", async || {
+            let wal = std::fs::metadata(dir.path().join("log.db-wal")).unwrap();
+            (wal.len() > PIECE_BYTES as u64).then_some(())
+        })
+        .await;
+        let copy = killed(&dir, &["log.db", "log.db-wal", "head"]);
         let head = log.head();
         log.close().await;
         let again = Log::open(copy.path(), LogOptions::default(), &Clock::System).unwrap();
