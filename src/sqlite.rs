@@ -182,6 +182,16 @@ fn migrate(db: &mut Connection, path: &Path) -> Result<(), OpenDbError> {
     Ok(())
 }
 
+/// Whether the file has the table: one that an older program made and runs on lacks the newest.
+///
+/// # Errors
+///
+/// SQLite's own.
+pub(crate) fn has_table(db: &Connection, name: &str) -> Result<bool, rusqlite::Error> {
+    db.prepare_cached("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1")?
+        .exists([name])
+}
+
 fn set_up_reader(db: &mut Connection) -> Result<(), rusqlite::Error> {
     db.busy_timeout(BUSY_TIMEOUT)?;
     db.pragma_update(None, "query_only", "ON")?;

@@ -19,7 +19,7 @@ use super::archive::{self, Archive, SegmentError};
 use super::checkpoint::{Checkpointer, Flags};
 use super::lease::LeaseKey;
 use super::preallocate::Preallocation;
-use super::reader::{Row, live_rows_after};
+use super::reader::{Row, last_row, live_rows_after};
 use super::recent::Recent;
 use super::setback::Setbacks;
 use super::witness::Witness;
@@ -322,9 +322,8 @@ fn read_last_deletion(db: &Connection) -> Result<Seq, rusqlite::Error> {
 
 /// Where the log ends.
 pub(crate) fn read_end(db: &Connection) -> Result<super::writer::End, rusqlite::Error> {
-    let last: Option<i64> = db.query_row("SELECT max(first_seq) FROM log", [], |row| row.get(0))?;
     let mut end = super::writer::End { head: Seq::ZERO, at: Millis::new(0), checksum: 0 };
-    let Some(last) = last.and_then(Seq::from_i64) else { return Ok(end) };
+    let Some(last) = last_row(db)? else { return Ok(end) };
     live_rows_after::<rusqlite::Error>(db, last.prev(), |row: Row| {
         end.head = row.head.last_seq();
         end.at = row.head.at;

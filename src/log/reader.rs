@@ -205,6 +205,16 @@ pub(crate) fn head_of(db: &Connection) -> Result<Seq, rusqlite::Error> {
     Ok(head.and_then(Seq::from_i64).unwrap_or_default())
 }
 
+/// The first seq of the last row in log.db; none in an empty log.
+///
+/// # Errors
+///
+/// SQLite's.
+pub(crate) fn last_row(db: &Connection) -> Result<Option<Seq>, rusqlite::Error> {
+    let last: Option<i64> = db.query_row("SELECT max(first_seq) FROM log", [], |row| row.get(0))?;
+    Ok(last.and_then(Seq::from_i64))
+}
+
 /// Whether a walk goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flow {

@@ -10,7 +10,7 @@ use scrollback_schema::{Millis, Seq};
 
 use super::table;
 use crate::log::ReadError;
-use crate::log::reader::{Store, seq_before};
+use crate::log::reader::{Store, last_row, seq_before};
 use crate::log::turn_guard::Space;
 
 /// What is asked to be archived; each bound narrows it, and without any it is all that may be.
@@ -48,7 +48,7 @@ impl ArchivePlan {
 pub(crate) fn plan(store: Store<'_>, bounds: &ArchiveBounds) -> Result<ArchivePlan, ReadError> {
     let db = store.db;
     let archived_through = table::archived_through(db)?;
-    let mut through = last_row(db)?.prev();
+    let mut through = last_row(db)?.unwrap_or_default().prev();
     if let Some(before) = bounds.before {
         through = through.min(before.prev());
     }
@@ -60,12 +60,6 @@ pub(crate) fn plan(store: Store<'_>, bounds: &ArchiveBounds) -> Result<ArchivePl
         through = first.prev();
     }
     Ok(ArchivePlan { archived_through, through, held_at })
-}
-
-/// The first seq of the last row; 0 in an empty log.
-fn last_row(db: &Connection) -> Result<Seq, rusqlite::Error> {
-    let last: Option<i64> = db.query_row("SELECT max(first_seq) FROM log", [], |row| row.get(0))?;
-    Ok(last.and_then(Seq::from_i64).unwrap_or_default())
 }
 
 /// Where the oldest open turn, pending request or queued message began.

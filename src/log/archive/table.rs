@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 use scrollback_schema::{ChatRef, Seq};
 
 use crate::log::setback::CommitFailure;
+use crate::sqlite::has_table;
 
 /// A segment as log.db records it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,8 +38,7 @@ fn entry(row: &Row<'_>) -> Result<SegmentEntry, rusqlite::Error> {
 
 /// Whether the file can have segments: one that an older program made has no table for them.
 fn is_kept(db: &Connection) -> Result<bool, rusqlite::Error> {
-    db.prepare_cached("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'segment'")?
-        .exists([])
+    has_table(db, "segment")
 }
 
 /// The segment that holds `seq`, or else the first one behind it.

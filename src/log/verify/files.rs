@@ -11,7 +11,7 @@ use super::finding::Finding;
 use crate::log::offline::{OfflineError, OfflineLog, bytes_promised};
 use crate::log::reader::{Flow, Store, rows_after};
 use crate::log::witness::{self, Witnessed};
-use crate::sqlite::strange_definitions;
+use crate::sqlite::{has_table, strange_definitions};
 
 /// Findings of SQLite's that are passed on; a ruined file has one for each of its pages.
 const SQLITE_FINDINGS_MAX: usize = 100;
@@ -98,18 +98,12 @@ pub(crate) fn quick_check(
     match extent {
         Extent::All => check(db, None, found),
         Extent::SideTables => {
-            SIDE_TABLES.iter().try_for_each(|table| match table_exists(db, table)? {
+            SIDE_TABLES.iter().try_for_each(|table| match has_table(db, table)? {
                 true => check(db, Some(table), found),
                 false => Ok(()),
             })
         }
     }
-}
-
-/// Whether the file has the table: one that an older program made and runs on lacks the newest.
-fn table_exists(db: &Connection, name: &str) -> Result<bool, rusqlite::Error> {
-    db.prepare_cached("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1")?
-        .exists([name])
 }
 
 fn check(
