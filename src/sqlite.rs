@@ -465,4 +465,15 @@ mod tests {
         let parts: Vec<u32> = found.split('.').map(|part| part.parse().unwrap()).collect();
         assert!(parts >= vec![3, 51, 3], "SQLite {found} has the WAL-reset race");
     }
+
+    #[test]
+    fn each_connection_has_a_page_cache_of_its_own() {
+        let is_one_for_all = Connection::open_in_memory()
+            .unwrap()
+            .query_row("SELECT sqlite_compileoption_used('ENABLE_MEMORY_MANAGEMENT')", [], |row| {
+                row.get::<_, bool>(0)
+            })
+            .unwrap();
+        assert!(!is_one_for_all, "SQLite is not built with the flags of .cargo/config.toml");
+    }
 }
