@@ -1,8 +1,9 @@
 //! The power goes at any instant: whatever the disk then holds, what was acknowledged is there.
 //!
 //! A real server works under a library that writes down each write, truncation and sync of its
-//! log. From the record, images are built that a disk may hold after a loss of power, and each is
-//! opened as after a start. A kill cannot test this: the system's cache survives it.
+//! log, the oldest part of which it archives meanwhile. From the record, images are built that a
+//! disk may hold after a loss of power, and each is opened as after a start. A kill cannot test
+//! this: the system's cache survives it.
 
 mod disk;
 mod recording;
@@ -18,8 +19,10 @@ use scrollback_test_support::client::Client;
 use scrollback_test_support::interposer;
 use scrollback_test_support::rng::Rng;
 use scrollback_test_support::rounds::rounds;
+use scrollback_test_support::sample::complete;
 use scrollback_test_support::server::{Server, ServerOptions};
 use scrollback_test_support::temp_dir::TempDir;
+use scrollback_test_support::wait::eventually;
 
 use crate::fixture::{findings, memory_dir, open, read, temp_dir};
 use disk::Disk;
@@ -43,9 +46,18 @@ const N_APPENDS: usize = 60;
 /// Leases that outlive the test, so that no turn is closed while an image is looked at.
 const LEASE: &str = "lease_ms = 3600000\n";
 
+/// A server archives what is finished as soon as it can, so that it does in both lives.
+const RETENTION: &str = "[retention]\naction = 'archive'\nmax_age_days = 0.000001\n\
+                         check_every_s = 1\nsegment_kib = 16\n";
+
 /// The files whose loss would be one; views are disposable, and `-shm` is made anew.
 fn is_of_the_log(name: &str) -> bool {
     matches!(name, "." | "log.db" | "log.db-wal" | "log.db-journal" | "head")
+        || is_of_the_archive(name)
+}
+
+fn is_of_the_archive(name: &str) -> bool {
+    name == "archive" || name.starts_with("archive/")
 }
 
 /// What a server did, and what its log said.
@@ -67,7 +79,7 @@ async fn work(name: &str, config: &str) -> Work {
     let (data, record) = (dir.path().join("data"), dir.path().join("record"));
     std::fs::create_dir(&data).unwrap();
     let config_file = dir.path().join("scrollback.toml");
-    std::fs::write(&config_file, config).unwrap();
+    std::fs::write(&config_file, format!("{LEASE}{config}{RETENTION}")).unwrap();
     let library = interposer::build(dir.path());
     let options = ServerOptions::new(env!("CARGO_BIN_EXE_scrollback"), &data)
         .args(&["--config", config_file.to_str().unwrap()])
@@ -83,7 +95,11 @@ async fn work(name: &str, config: &str) -> Work {
         let producers = (0..N_PRODUCERS).map(|n| produce(&client, &marker, format!("c{life}-{n}")));
         let appended = futures_util::future::join_all(producers).await;
         work.batches.extend(appended.into_iter().flatten());
-        if life == 1 {
+        if life == 0 {
+            // Is open when its chat is deleted.
+            client.start_external_turn(DELETED, "go on").await;
+        } else {
+            archived(&data).await;
             delete(&client, &marker, &mut work).await;
             let after = produce(&client, &marker, "after".to_owned()).await;
             work.batches.extend(after);
@@ -98,19 +114,32 @@ async fn work(name: &str, config: &str) -> Work {
     work
 }
 
-/// Appends to a chat of its own, some events at a time; the seqs of each append.
+/// A turn in a chat of its own, appended some events at a time; the seqs of each append.
 async fn produce(client: &Client, marker: &Marker, chat: String) -> Vec<(u64, u64)> {
     let mut appended = Vec::new();
     client.create_chat(&chat).await;
     let mut turn = client.start_external_turn(&chat, "go").await;
-    for n in 0..N_APPENDS {
+    for n in 0..=N_APPENDS {
         let text = format!("{chat}.{n} {}", "x".repeat(n * 37 % 600));
-        let events = vec![Event::AssistantText(AssistantText { text }); 1 + n % 3];
+        let events = match n < N_APPENDS {
+            true => vec![Event::AssistantText(AssistantText { text }); 1 + n % 3],
+            false => vec![complete()],
+        };
         let (first, last) = client.append(&mut turn, &events).await;
         marker.mark(Mark::Appended { first, last });
         appended.push((first, last));
     }
     appended
+}
+
+/// Waits until the oldest events are in the archive, those of the chat to delete among them.
+async fn archived(data: &Path) {
+    let archive = data.join("archive");
+    eventually("a segment", async || {
+        let mut files = std::fs::read_dir(&archive).ok()?.map(|file| file.unwrap().file_name());
+        files.any(|file| file.to_str().is_some_and(|name| name.ends_with(".seg"))).then_some(())
+    })
+    .await;
 }
 
 /// Deletes a chat of the first life, and notes that nothing of it may come back.
@@ -130,6 +159,11 @@ async fn all_events(data: &Path) -> Vec<Recorded> {
     let events = read(&log, &Scope::All, PageLimits::default()).await;
     log.close().await;
     events
+}
+
+/// How many segment files got a name that ends so.
+fn n_segments_named(ops: &[Op], end: &str) -> usize {
+    ops.iter().filter(|op| matches!(op, Op::Rename { to, .. } if to.ends_with(end))).count()
 }
 
 /// What an image was made of.
@@ -153,11 +187,12 @@ impl Promised {
     }
 }
 
-/// Every event of a log.
-fn read_here(log: &Log) -> Vec<Recorded> {
+/// Every event of a log; what is wrong if it cannot be read.
+fn read_here(log: &Log) -> Result<Vec<Recorded>, String> {
     let (mut events, mut after, until) = (Vec::new(), Seq::ZERO, log.head());
     while after < until {
-        let page = log.read_blocking(&Scope::All, after, until, PageLimits::default()).unwrap();
+        let page = log.read_blocking(&Scope::All, after, until, PageLimits::default());
+        let page = page.map_err(|error| format!("cannot be read after seq {after}: {error}"))?;
         assert!(page.through > after, "a page moves on");
         for section in &page.sections {
             let range = section.events_in(after, page.through);
@@ -165,7 +200,7 @@ fn read_here(log: &Log) -> Vec<Recorded> {
         }
         after = page.through;
     }
-    events
+    Ok(events)
 }
 
 /// Opens an image as a start would; what is wrong with it.
@@ -183,6 +218,10 @@ async fn look_at(
     // On this thread: a page is read in less time than another thread takes to wake up.
     let events = read_here(&log);
     log.close().await;
+    let events = match events {
+        Ok(events) => events,
+        Err(wrong) => return Some(wrong),
+    };
     let head = events.last().map_or(0, |event| event.seq.get());
     if head < promised.acknowledged {
         return Some(format!("ends at {head}, {} was acknowledged", promised.acknowledged));
@@ -258,8 +297,10 @@ async fn open_images(work: Work, n_images: usize, name: &'static str) -> Result<
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_loss_of_power_takes_away_what_was_acknowledged() {
-    let work = work("power_loss", LEASE).await;
+    let work = work("power_loss", "").await;
     assert!(work.erased.as_ref().is_some_and(|(_, seqs)| seqs.len() > N_APPENDS));
+    assert!(n_segments_named(&work.ops, ".2.seg") > 0, "a segment was made without the chat");
+    assert!(n_segments_named(&work.ops, ".1.seg") > 4, "events were archived in both lives");
     let n_images = rounds().scale(N_IMAGES);
     let n = open_images(work, n_images, "power_loss_image").await.unwrap_or_else(|e| panic!("{e}"));
     println!("{n} images of a lost power were opened, nothing was lost");
@@ -268,7 +309,16 @@ async fn no_loss_of_power_takes_away_what_was_acknowledged() {
 /// The proof that the test above can fail: without syncs, the same images lose what was answered.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_syncs_the_same_images_show_a_loss() {
-    let work = work("power_loss_unsynced", &format!("{LEASE}durability = 'process'\n")).await;
+    let work = work("power_loss_unsynced", "durability = 'process'\n").await;
     let wrong = open_images(work, 200, "power_loss_unsynced_image").await.unwrap_err();
     assert!(wrong.contains("was acknowledged"), "{wrong}");
+}
+
+/// The same for the archive: its events are in log.db no longer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_syncs_of_the_archive_the_same_images_show_a_loss() {
+    let mut work = work("power_loss_archive", "").await;
+    work.ops.retain(|op| !matches!(op, Op::Sync { name } if is_of_the_archive(name)));
+    let wrong = open_images(work, 200, "power_loss_archive_image").await.unwrap_err();
+    assert!(wrong.contains("archive"), "{wrong}");
 }

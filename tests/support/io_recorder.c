@@ -7,11 +7,11 @@
  *              fails, as long as the line is there; "OPERATION NAME COUNT ERROR" lets COUNT pass.
  *              Each time one fails, a line goes to the file of this name with ".met" behind it.
  *
- * OPERATION is write, truncate, sync, create, unlink, rename, or open, which is any file; accept,
- * of which NAME is "socket"; short, which lets a write take the first half of its bytes and ERROR
+ * OPERATION is write, truncate, sync, create, unlink, rename, mkdir, or open, which is any file;
+ * accept, of which NAME is "socket"; short, which lets a write take the first half of its bytes and ERROR
  * is 0; and clock, of which NAME is "realtime" and ERROR is by how many milliseconds it is moved.
  *
- * The directory itself is called "."; syncing it makes what exists in it durable.
+ * The directory itself is called "."; syncing it, or one within it, makes what exists in it durable.
  *
  * A record is { u8 operation; u32 name_bytes; u64 offset; u64 data_bytes; name; data }, little
  * endian. Operations are done under one lock, so that their order in the record is that in which
@@ -45,12 +45,13 @@ enum operation {
     OP_OPEN,
     OP_ACCEPT,
     OP_SHORT,
-    OP_CLOCK
+    OP_CLOCK,
+    OP_MKDIR
 };
 
 static const char *const operation_names[] = { "",       "write",  "truncate", "sync",
                                                "create", "unlink", "rename",   "open",
-                                               "accept", "short",  "clock" };
+                                               "accept", "short",  "clock",    "mkdir" };
 
 #define FDS_MAX 65536
 #define NAME_MAX_BYTES 512
@@ -327,6 +328,21 @@ int rename(const char *from, const char *to) {
         result = (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0);
         error = errno;
         if (result == 0) record(OP_RENAME, name, 0, target, strlen(target));
+    }
+    pthread_mutex_unlock(&lock);
+    errno = error;
+    return result;
+}
+
+int mkdir(const char *path, mode_t mode) {
+    const char *name = within(path);
+    if (!name) return (int)syscall(SYS_mkdirat, AT_FDCWD, path, mode);
+    pthread_mutex_lock(&lock);
+    int error = fault(OP_MKDIR, name), result = -1;
+    if (!error) {
+        result = (int)syscall(SYS_mkdirat, AT_FDCWD, path, mode);
+        error = errno;
+        if (result == 0) record(OP_MKDIR, name, 0, "", 0);
     }
     pthread_mutex_unlock(&lock);
     errno = error;

@@ -14,12 +14,16 @@ pub(super) enum Op {
     Write { name: String, offset: u64, bytes: Vec<u8> },
     /// The file was cut, or grown with zeros.
     Truncate { name: String, length: u64 },
-    /// Everything that had happened to the file is on disk.
+    /// Everything that had happened to the file is on disk, or what exists in the directory.
     Sync { name: String },
     /// The file was made.
     Create { name: String },
     /// The file was removed.
     Unlink { name: String },
+    /// The file has another name from now on; what had that one is gone.
+    Rename { from: String, to: String },
+    /// The directory was made.
+    MakeDir { name: String },
     /// The server had answered something by now.
     Mark(Mark),
 }
@@ -84,6 +88,8 @@ pub(super) fn read(record: &Path, wanted: impl Fn(&str) -> bool) -> Vec<Op> {
             3 => Op::Sync { name },
             4 => Op::Create { name },
             5 => Op::Unlink { name },
+            6 => Op::Rename { from: name, to: std::str::from_utf8(data).unwrap().to_owned() },
+            11 => Op::MakeDir { name },
             other => panic!("operation {other} on {name}: the log has no use for it"),
         };
         ops.push(op);
