@@ -418,6 +418,17 @@ pub(crate) fn open_scratch() -> Result<Connection, rusqlite::Error> {
     Ok(db)
 }
 
+/// Opens an empty database in memory.
+///
+/// # Errors
+///
+/// SQLite's own.
+pub(crate) fn open_transient() -> Result<Connection, rusqlite::Error> {
+    let db = Connection::open_in_memory()?;
+    db.set_prepared_statement_cache_capacity(16);
+    Ok(db)
+}
+
 /// Copies a database as one read transaction sees it, whoever goes on writing to it.
 ///
 /// `progress` is told how many pages are done, and of how many.

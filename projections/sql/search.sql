@@ -19,5 +19,8 @@ CREATE VIRTUAL TABLE document_text USING fts5 (
     tokenize = 'unicode61 remove_diacritics 2'
 );
 
+-- The terms of the index in order, for words of which only the beginning is known.
+CREATE VIRTUAL TABLE document_term USING fts5vocab (document_text, instance);
+
 -- Terms of a deleted document leave the index at once, not at some later merge.
 INSERT INTO document_text (document_text, rank) VALUES ('secure-delete', 1);

@@ -50,7 +50,7 @@ pub fn document(message: &Message) -> String {
 
 impl Projection for Search {
     const NAME: &'static str = "search";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const SQL: &'static str = include_str!("../sql/search.sql");
 
     type Key = MessageKey;

@@ -100,7 +100,8 @@ pub(crate) struct List {
 /// Lists chats, the last active first
 ///
 /// With `q`, the chats with messages that hold all its words, the latest message first; words in
-/// double quotes stand together. A chat then has `hits`, and can be on more than one page.
+/// double quotes stand together, and the last word may be the beginning of one, if no space is
+/// behind it. A chat then has `hits`, and can be on more than one page.
 #[utoipa::path(
     get,
     path = "/v1/chats",

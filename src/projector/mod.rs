@@ -53,8 +53,9 @@ pub(crate) use page::{FoldOn, ReadsTable, show_page};
 pub(crate) use set::Views;
 pub(crate) use source::{PAGE, Source};
 pub(crate) use store::{
-    ChatPlace, Found, MessagePlace, Store, StoreError, chats_before, chats_idle_at, chats_of,
-    found_before, load_whole, messages_before, open_chats_after, queued_chats, scheduled_chats,
+    ChatPlace, Found, MessagePlace, Store, StoreError, Tokenizer, Wanted, chats_before,
+    chats_idle_at, chats_of, found_before, load_whole, messages_before, open_chats_after,
+    queued_chats, scheduled_chats,
 };
 pub(crate) use view::{LiveFile, View};
 

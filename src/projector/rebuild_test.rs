@@ -100,7 +100,7 @@ async fn a_check_names_the_first_difference() {
         (
             "search",
             "INSERT INTO document_text (document_text, rowid, text) VALUES ('delete', 2, 'shade')",
-            "document_text, row (term …, doc 2, col …, offset 6): the live view does not have it",
+            "document_term, row (term …, doc 2, col …, offset 6): the live view does not have it",
         ),
         (
             "chat_events",

@@ -16,6 +16,7 @@ mod open;
 mod search;
 mod status;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use scrollback_schema::Seq;
@@ -30,7 +31,7 @@ pub use search::{SearchHit, SearchPage, SearchQuery};
 pub use status::{ChatStatus, OpenTurnStatus};
 
 use crate::log::Log;
-use crate::projector::{Projector, SourceError, View, Views};
+use crate::projector::{Projector, SourceError, Tokenizer, View, Views};
 
 /// Events that a read folds on top of its rows at most: some milliseconds of work. A view that is
 /// further behind, since it is being built, is waited for.
@@ -104,12 +105,14 @@ pub enum ReadModelError {
 pub struct ReadModel {
     log: Log,
     views: Views,
+    tokenizer: Arc<Tokenizer>,
 }
 
 impl ReadModel {
     /// Reads what a projector keeps.
     pub fn new(projector: &Projector) -> ReadModel {
-        ReadModel { log: projector.log().clone(), views: projector.views().clone() }
+        let (log, views) = (projector.log().clone(), projector.views().clone());
+        ReadModel { log, views, tokenizer: Arc::default() }
     }
 
     /// Waits until a read as of `as_of` has little to fold on top of these views.

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use super::chats::ChatFilter;
 use super::open::OpenView;
 use super::{ReadModel, ReadModelError, blocking, json};
-use crate::projector::{Found, found_before};
+use crate::projector::{Found, Wanted, found_before};
 
 /// How long a search waits for the index to get to the head.
 const INDEX_WAIT: Duration = Duration::from_secs(5);
@@ -84,21 +84,22 @@ impl ReadModel {
         query: &SearchQuery,
         as_of_seq: Seq,
     ) -> Result<SearchPage, ReadModelError> {
-        let Some(words) = to_fts(&query.text) else {
-            return Ok(SearchPage { items: Vec::new(), next_cursor: None, as_of_seq });
-        };
         let (index, chats) =
             (OpenView::new(&self.views.search)?, OpenView::new(&self.views.chats)?);
+        let (phrases, beginning) = to_fts(&query.text);
+        let terms = self.tokenizer.terms(&beginning);
+        let beginning = terms.map_err(|error| index.failed(error.into()))?;
+        let wanted = Wanted { phrases, beginning };
         let own = match query.filter.is_all() {
             true => None,
             false => Some(json_list(&self.admitted(&chats, &query.filter, as_of_seq)?)),
         };
         let (mut items, mut cursor) = (Vec::new(), query.cursor.unwrap_or(Seq::MAX));
         for _ in 0..ROUNDS_MAX {
-            let wanted = query.limit - items.len();
-            let found = found_before(index.db(), &words, own.as_deref(), cursor, wanted)
+            let missing = query.limit - items.len();
+            let found = found_before(index.db(), &wanted, own.as_deref(), cursor, missing)
                 .map_err(|error| index.failed(error))?;
-            let is_last = found.len() < wanted;
+            let is_last = found.len() < missing;
             for found in found {
                 cursor = found.first_seq;
                 items.extend(self.hit(&chats, found, query, as_of_seq)?);
@@ -139,29 +140,25 @@ fn json_list(seqs: &[Seq]) -> String {
     format!("[{}]", seqs.join(","))
 }
 
-/// The query in the words of FTS5: every word and every quoted phrase, all of them, the last word
-/// also as a beginning. None if there is no word.
-fn to_fts(text: &str) -> Option<String> {
-    let mut terms: Vec<String> = Vec::new();
+/// The words and quoted phrases of a query, as FTS5 takes them; and apart from them the last word,
+/// if it may be the beginning of one: empty if there is none.
+fn to_fts(text: &str) -> (Vec<String>, String) {
+    let mut terms: Vec<&str> = Vec::new();
     for (index, piece) in text.split('"').enumerate() {
         let is_quoted = index % 2 == 1;
         if is_quoted {
-            terms.push(piece.trim().to_owned());
+            terms.push(piece.trim());
         } else {
-            terms.extend(piece.split_whitespace().map(str::to_owned));
+            terms.extend(piece.split_whitespace());
         }
     }
     // A term without a letter or digit has no token, and FTS5 would find nothing for it.
     terms.retain(|term| term.chars().any(char::is_alphanumeric));
     terms.truncate(WORDS_MAX);
     let is_open = !text.ends_with(['"', ' ']);
-    let n_terms = terms.len();
-    let quoted = terms.iter().enumerate().map(|(index, term)| {
-        let star = if is_open && index + 1 == n_terms { "*" } else { "" };
-        format!("\"{term}\"{star}")
-    });
-    let query = quoted.collect::<Vec<_>>().join(" ");
-    (!query.is_empty()).then_some(query)
+    let beginning = if is_open { terms.pop() } else { None };
+    let phrases = terms.into_iter().map(|term| format!("\"{term}\"")).collect();
+    (phrases, beginning.unwrap_or_default().to_owned())
 }
 
 #[cfg(test)]
@@ -170,19 +167,23 @@ mod tests {
 
     #[test]
     fn words_and_phrases_become_a_query_and_operators_become_words() {
-        let cases = [
-            ("hello", Some(r#""hello"*"#)),
-            ("hello wor", Some(r#""hello" "wor"*"#)),
-            ("hello ", Some(r#""hello""#)),
-            (r#"say "good day" now"#, Some(r#""say" "good day" "now"*"#)),
-            (r#""good day""#, Some(r#""good day""#)),
-            ("a AND NEAR(b) OR -c^", Some(r#""a" "AND" "NEAR(b)" "OR" "-c^"*"#)),
-            (r#"un"closed"#, Some(r#""un" "closed"*"#)),
-            ("  ", None),
-            ("*** \"\"", None),
+        let cases: [(&str, &[&str], &str); 9] = [
+            ("hello", &[], "hello"),
+            ("hello wor", &[r#""hello""#], "wor"),
+            ("hello ", &[r#""hello""#], ""),
+            (r#"say "good day" now"#, &[r#""say""#, r#""good day""#], "now"),
+            (r#""good day""#, &[r#""good day""#], ""),
+            ("a AND NEAR(b) OR -c^", &[r#""a""#, r#""AND""#, r#""NEAR(b)""#, r#""OR""#], "-c^"),
+            (r#"un"closed"#, &[r#""un""#], "closed"),
+            ("  ", &[], ""),
+            ("*** \"\"", &[], ""),
         ];
-        for (text, expected) in cases {
-            assert_eq!(to_fts(text).as_deref(), expected, "{text}");
+        for (text, phrases, beginning) in cases {
+            assert_eq!(
+                to_fts(text),
+                (phrases.iter().map(|&p| p.into()).collect(), beginning.into()),
+                "{text}"
+            );
         }
     }
 }

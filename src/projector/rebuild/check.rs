@@ -151,15 +151,6 @@ fn compare(
     is_stopped: &dyn Fn() -> bool,
 ) -> Result<Compared, StoreError> {
     for query in queries(rebuilt)? {
-        if let Some(indexed) = &query.terms_of {
-            // The index of a full text has no rows of its own; this shows its terms as rows.
-            for db in [live, rebuilt] {
-                db.execute_batch(&format!(
-                    "CREATE VIRTUAL TABLE temp.terms_of_{indexed}
-                     USING fts5vocab(main, {indexed}, instance)"
-                ))?;
-            }
-        }
         let (mut left, mut right) = (live.prepare(&query.sql)?, rebuilt.prepare(&query.sql)?);
         let (left, right) = (left.query([])?, right.query([])?);
         let mut is_stopped = stops_every(ROWS_UNWATCHED_MAX, is_stopped);
@@ -178,8 +169,8 @@ struct Query {
     columns: Vec<String>,
     /// Columns of the key, which come first.
     n_key: usize,
-    /// The full-text table whose terms these are.
-    terms_of: Option<String>,
+    /// Whether text of the key is a message's, which is not shown.
+    is_of_text: bool,
 }
 
 fn queries(db: &Connection) -> Result<Vec<Query>, StoreError> {
@@ -192,13 +183,7 @@ fn queries(db: &Connection) -> Result<Vec<Query>, StoreError> {
     for (table, kind) in tables {
         match kind.as_str() {
             "table" if !table.starts_with("sqlite_") => queries.push(query_of(db, table)?),
-            "virtual" => queries.push(Query {
-                sql: format!("SELECT term, doc, col, offset FROM temp.terms_of_{table}"),
-                columns: ["term", "doc", "col", "offset"].map(str::to_owned).to_vec(),
-                n_key: 4,
-                terms_of: Some(table.clone()),
-                table,
-            }),
+            "virtual" => queries.extend(terms_of(db, table)?),
             // The tables in which an index keeps itself depend on when it was written.
             _ => {}
         }
@@ -221,7 +206,16 @@ fn query_of(db: &Connection, table: String) -> Result<Query, StoreError> {
         columns.join(", "),
         columns[..n_key].join(", ")
     );
-    Ok(Query { table, sql, columns, n_key, terms_of: None })
+    Ok(Query { table, sql, columns, n_key, is_of_text: false })
+}
+
+/// The index of a full text has no rows of its own: the table of its terms has.
+fn terms_of(db: &Connection, table: String) -> Result<Option<Query>, StoreError> {
+    let has_terms =
+        db.prepare("SELECT 1 FROM pragma_table_info(?1) WHERE name = 'term'")?.exists([&table])?;
+    let columns = ["term", "doc", "col", "offset"].map(str::to_owned).to_vec();
+    let sql = format!("SELECT {} FROM {table}", columns.join(", "));
+    Ok(has_terms.then_some(Query { table, sql, columns, n_key: 4, is_of_text: true }))
 }
 
 fn first_difference(
@@ -287,9 +281,7 @@ fn key(row: &Row<'_>, query: &Query) -> Result<String, StoreError> {
         let value = match row.get_ref(index)? {
             ValueRef::Integer(n) => n.to_string(),
             // Words of an index are text of a chat, and stay untold.
-            ValueRef::Text(text) if query.terms_of.is_none() => {
-                String::from_utf8_lossy(text).into_owned()
-            }
+            ValueRef::Text(text) if !query.is_of_text => String::from_utf8_lossy(text).into_owned(),
             ValueRef::Text(_) => "…".to_owned(),
             ValueRef::Null | ValueRef::Real(_) | ValueRef::Blob(_) => "?".to_owned(),
         };

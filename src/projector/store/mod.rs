@@ -22,7 +22,7 @@ pub(crate) use chat_events::runs;
 pub(crate) use chats::{ChatPlace, chats_before, chats_idle_at, chats_of, open_chats_after};
 pub(crate) use messages::{MessagePlace, load_whole, messages_before};
 pub(crate) use of_chat::{queued_chats, scheduled_chats};
-pub(crate) use search::{Found, found_before};
+pub(crate) use search::{Found, Tokenizer, Wanted, found_before};
 
 /// Why a row was not read or not written.
 #[derive(Debug, thiserror::Error)]
