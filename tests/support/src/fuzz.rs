@@ -43,6 +43,7 @@ pub fn codec(data: &[u8]) {
     let seq = Seq::MAX;
     let head = EnvelopeHead { chat_id, message_id: None, stream_id: Some("t1"), seq, at };
     let written = write_envelope(&mut line, &head, kind, version, payload);
+    let is_parsed = Kind::from_number(kind).is_some_and(is_parsed_when_appended);
     match (&decoded, written) {
         (Err(a), Err(b)) => assert_eq!(a.to_string(), b.to_string(), "both say why"),
         (Ok(Body::Erased { .. }), Ok(Written::Erased)) => {}
@@ -54,14 +55,15 @@ pub fn codec(data: &[u8]) {
                     match &read.body {
                         // What reads it completes it: a percentage follows from the tokens.
                         Body::Event(event @ Event::Usage(_)) => written_is_read(event),
+                        // Line breaks of somebody else's JSON are written as spaces.
+                        _ if is_parsed && payload.iter().any(|byte| b"\r\n".contains(byte)) => {}
                         read => assert_same(body, read),
                     }
                 }
                 Err(error) => {
-                    assert!(
-                        Kind::from_number(kind).is_some_and(is_parsed_when_appended),
-                        "{error}"
-                    );
+                    let text = error.to_string();
+                    let is_bound = BOUNDS.iter().any(|bound| text.contains(bound));
+                    assert!(is_bound || is_parsed, "{text}");
                 }
             }
         }
@@ -77,6 +79,9 @@ pub fn codec(data: &[u8]) {
         assert!(matches!(refused, Err(CodecError::Trailing { .. })), "{refused:?}");
     }
 }
+
+/// What is asked of a value when it is appended, and not again when it is read.
+const BOUNDS: [&str; 3] = ["a string of one character or more", "either a cron", "more than"];
 
 /// Whether payloads of this kind have JSON that somebody else defined, or numbers that JSON does
 /// not have: what makes no sense there is refused when it is appended, and not when it is read.
