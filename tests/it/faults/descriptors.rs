@@ -36,13 +36,17 @@ fn ticks(pid: u32) -> u64 {
     fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
 }
 
+/// Makes connections to call on: a call that found none idle would make one, which nobody accepts.
+async fn warm(trial: &Trial) {
+    let calls = (0..N_WARM).map(|_| trial.client.get("/healthz"));
+    futures_util::future::join_all(calls).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn without_descriptors_nobody_new_gets_in_and_who_is_in_goes_on() {
     let mut trial = Trial::start("no descriptors", 1, &[]).await;
     let pid = trial.server.pid();
-    // A call that found no idle connection would make one, which nobody accepts.
-    let warm = (0..N_WARM).map(|_| trial.client.get("/healthz"));
-    futures_util::future::join_all(warm).await;
+    warm(&trial).await;
     limit(pid, n_descriptors(pid) + SPARE);
     let address = trial.server.base_url().strip_prefix("http://").unwrap().to_owned();
     let waiting: Vec<TcpStream> =
@@ -75,6 +79,7 @@ async fn an_accept_that_fails_is_told_of_and_tried_again() {
     let errors = [("24", "no_descriptors"), ("23", "no_descriptors")];
     for (error, code) in errors {
         let mut trial = Trial::start(&format!("accept {error}"), 1, &[]).await;
+        warm(&trial).await;
         trial.faults.set(&[&format!("accept socket {error}")]);
         let address = trial.server.base_url().strip_prefix("http://").unwrap().to_owned();
         let _waiting = TcpStream::connect(&address).unwrap();
