@@ -424,9 +424,7 @@ pub(crate) fn open_scratch() -> Result<Connection, rusqlite::Error> {
 ///
 /// SQLite's own.
 pub(crate) fn open_transient() -> Result<Connection, rusqlite::Error> {
-    let db = Connection::open_in_memory()?;
-    db.set_prepared_statement_cache_capacity(16);
-    Ok(db)
+    Connection::open_in_memory()
 }
 
 /// Copies a database as one read transaction sees it, whoever goes on writing to it.

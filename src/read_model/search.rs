@@ -84,9 +84,12 @@ impl ReadModel {
         query: &SearchQuery,
         as_of_seq: Seq,
     ) -> Result<SearchPage, ReadModelError> {
+        let (phrases, beginning) = to_fts(&query.text);
+        if phrases.is_empty() && beginning.is_empty() {
+            return Ok(SearchPage { items: Vec::new(), next_cursor: None, as_of_seq });
+        }
         let (index, chats) =
             (OpenView::new(&self.views.search)?, OpenView::new(&self.views.chats)?);
-        let (phrases, beginning) = to_fts(&query.text);
         let terms = self.tokenizer.terms(&beginning);
         let beginning = terms.map_err(|error| index.failed(error.into()))?;
         let wanted = Wanted { phrases, beginning };
